@@ -1,0 +1,3 @@
+//! Figures beside real peers.
+
+fn main() {}

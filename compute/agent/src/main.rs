@@ -1,0 +1,3 @@
+//! The host agent: makes the host look like its plan.
+
+fn main() {}

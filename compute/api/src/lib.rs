@@ -1,0 +1,1 @@
+//! The contract between controller and host: plan and observed state.

@@ -1,0 +1,1 @@
+//! The HTTP edge: OpenStack's APIs over the use cases.

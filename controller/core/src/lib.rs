@@ -1,0 +1,1 @@
+//! Use cases: policy, quota, tasks, scheduling, reconciliation.

@@ -1,0 +1,1 @@
+//! Resources, their states and allowed transitions. No SQL, no HTTP.

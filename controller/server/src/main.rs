@@ -1,0 +1,3 @@
+//! updraft-controller, and updraft, the operator's command.
+
+fn main() {}

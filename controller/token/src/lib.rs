@@ -1,0 +1,1 @@
+//! Issues and verifies tokens without a network hop.

@@ -1,0 +1,1 @@
+//! Ids, addresses, units and limits that every other crate shares.

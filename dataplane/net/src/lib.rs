@@ -1,0 +1,1 @@
+//! vhost-user-net ports, uplink and the responders answered inside.

@@ -1,0 +1,3 @@
+//! The network daemon: one per host.
+
+fn main() {}

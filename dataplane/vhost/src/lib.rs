@@ -1,0 +1,1 @@
+//! The vhost-user request handler that the block and network backends share.

@@ -1,0 +1,1 @@
+//! The guest-memory wall: memory table, split rings and descriptor chains, checked once, here.

@@ -1,0 +1,1 @@
+//! Loads, pins and attaches the XDP programs and maps their tables.

@@ -1,0 +1,3 @@
+//! The block daemon: one per server.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Layered volumes: thin, cloned without copying, copied on write.
