@@ -1,3 +1,0 @@
-//! updraft-controller, and updraft, the operator's command.
-
-fn main() {}
