@@ -1,0 +1,41 @@
+//! Whether a daemon answers, asked of the daemon itself.
+
+use std::time::Duration;
+
+use updraft_dataplane_api::net::{NetRequest, NetResponse, NetStatus};
+use updraft_dataplane_api::socket;
+
+use crate::cloud::Cloud;
+use crate::layout::Layout;
+
+/// How long a health question may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// `Ok` when `process` answers; the reason in plain words otherwise.
+pub async fn check(process: &str, layout: &Layout, cloud: &Cloud) -> Result<(), String> {
+    match process {
+        "controller" => http(&format!("{}/healthz", cloud.endpoint())).await,
+        "agent" => http(&format!("http://{}/healthz", cloud.agent_listen)).await,
+        _ => netd(layout).await.map(drop),
+    }
+}
+
+/// What netd reports.
+pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
+    let path = layout.netd_socket();
+    let answer = tokio::task::spawn_blocking(move || socket::call(&path, &NetRequest::Status, ANSWER_WITHIN)).await;
+    match answer {
+        Ok(Ok(NetResponse::Status { status })) => Ok(status),
+        Ok(Ok(other)) => Err(format!("answered {other:?} to a status request")),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn http(url: &str) -> Result<(), String> {
+    let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| e.to_string())?;
+    let answer = client.get(url).send().await.map_err(|error| {
+        if error.is_connect() { "does not listen".to_owned() } else { error.to_string() }
+    })?;
+    if answer.status().is_success() { Ok(()) } else { Err(format!("answers {}", answer.status())) }
+}
