@@ -1,0 +1,102 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::{Claims, KeyRepository, MAX_ACTIVE_KEYS, Method, Scope, TokenError, Tokens};
+
+fn claims() -> Claims {
+    Claims {
+        user_id: "0123456789abcdef0123456789abcdef".into(),
+        scope: Scope::Project("fedcba9876543210fedcba9876543210".into()),
+        methods: vec![Method::Password, Method::Token],
+        issued_at_us: 1_000_000,
+        expires_at_us: 2_000_000,
+        audit_ids: vec!["YWJjZGVmZ2hpamtsbW5vcA".into(), "cXJzdHV2d3h5ejAxMjM0NQ".into()],
+    }
+}
+
+fn tokens(directory: &std::path::Path) -> Tokens {
+    Tokens::new(KeyRepository::open_or_create(directory).unwrap()).unwrap()
+}
+
+#[test]
+fn a_token_gives_back_its_claims_until_it_expires() {
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = tokens(directory.path());
+    let token = tokens.issue(&claims());
+    assert!(token.len() < 300, "{} bytes", token.len());
+    assert_eq!(tokens.verify(&token, 1_999_999), Ok(claims()));
+    assert_eq!(tokens.verify(&token, 2_000_000), Err(TokenError::Expired));
+}
+
+#[test]
+fn every_scope_survives_the_round_trip() {
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = tokens(directory.path());
+    for scope in [Scope::Unscoped, Scope::Domain("default".into()), Scope::Project("p".into())] {
+        let claims = Claims { scope, ..claims() };
+        assert_eq!(tokens.verify(&tokens.issue(&claims), 0), Ok(claims));
+    }
+}
+
+#[test]
+fn a_changed_token_and_another_clouds_token_are_refused() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tokens_here = tokens(here.path());
+    let token = tokens_here.issue(&claims());
+    assert_eq!(tokens(there.path()).verify(&token, 0), Err(TokenError::Foreign));
+    for position in 0..token.len() {
+        let mut changed = token.clone().into_bytes();
+        changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(changed).unwrap();
+        // The last character before the padding carries bits that base64 may ignore.
+        if let Ok(same) = tokens_here.verify(&changed, 0) {
+            assert_eq!(same, claims());
+        }
+    }
+    for junk in ["", "gAAAA", "\u{fe0f}", &"A".repeat(100_000)] {
+        assert_eq!(tokens_here.verify(junk, 0), Err(TokenError::Foreign));
+    }
+}
+
+#[test]
+fn claims_cut_short_are_malformed_not_a_panic() {
+    let whole = claims().encode();
+    for length in 0..whole.len() {
+        let shorter = Claims::decode(&whole[..length]);
+        assert!(shorter.is_none_or(|claims| claims.audit_ids.len() == 1), "{length}");
+    }
+    assert!(Claims::decode(&[whole.as_slice(), b"x"].concat()).is_none());
+}
+
+#[test]
+fn tokens_outlive_rotations_until_their_key_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let tokens = tokens(directory.path());
+    let token = tokens.issue(&claims());
+    for _ in 0..MAX_ACTIVE_KEYS - 2 {
+        tokens.rotate().unwrap();
+        assert!(tokens.verify(&token, 0).is_ok());
+    }
+    tokens.rotate().unwrap();
+    assert_eq!(tokens.verify(&token, 0), Err(TokenError::Foreign));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), MAX_ACTIVE_KEYS);
+}
+
+#[test]
+fn the_staged_key_of_one_process_is_the_primary_that_another_rotates_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) = (tokens(directory.path()), tokens(directory.path()));
+    one.rotate().unwrap();
+    assert!(other.verify(&one.issue(&claims()), 0).is_ok(), "no reload was needed");
+}
+
+#[test]
+fn keys_are_for_their_owner_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let repository = directory.path().join("keys");
+    tokens(&repository);
+    assert_eq!(fs::metadata(&repository).unwrap().permissions().mode() & 0o777, 0o700);
+    for entry in fs::read_dir(&repository).unwrap() {
+        assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}
