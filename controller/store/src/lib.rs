@@ -1,1 +1,18 @@
-//! All SQL.
+//! All SQL. Nothing outside this crate names a table, a column or a type of the database driver.
+//!
+//! Reads take a [`Conn`] from [`Store::read`]; every change is one closure given to [`Store::write`], which
+//! is one transaction. A [`Tx`] dereferences to [`Conn`], so queries work inside transactions too.
+//! One file of queries per resource: `network/port.rs` has `insert`, `get`, `list`, `update`, `delete`.
+
+mod connection;
+mod error;
+mod migrations;
+mod select;
+
+pub mod compute;
+pub mod identity;
+pub mod image;
+pub mod network;
+
+pub use connection::{BoxFuture, Conn, Store, Tx};
+pub use error::{StoreError, StoreErrorKind};

@@ -1,0 +1,111 @@
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use updraft_model::Timestamp;
+use updraft_model::identity::{Project, name_key};
+
+use crate::connection::{Conn, Tx};
+use crate::error::StoreError;
+use crate::select::Select;
+
+const SELECT: &str = "SELECT id, domain_id, parent_id, name, description, enabled, tags, tokens_valid_after FROM projects";
+
+/// What [`list`] may be narrowed to; a field that is `None` does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct ProjectFilter {
+    pub ids: Option<Vec<String>>,
+    pub domain_id: Option<String>,
+    pub parent_id: Option<String>,
+    pub name: Option<String>,
+    pub enabled: Option<bool>,
+}
+
+fn from_row(row: &SqliteRow) -> Result<Project, StoreError> {
+    let tags: String = row.try_get("tags")?;
+    Ok(Project {
+        id: row.try_get("id")?,
+        domain_id: row.try_get("domain_id")?,
+        parent_id: row.try_get("parent_id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        enabled: row.try_get("enabled")?,
+        tags: serde_json::from_str(&tags).map_err(|_| StoreError::corrupt("projects.tags"))?,
+        tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
+    })
+}
+
+/// Adds a project. `Duplicate` when the domain has one of that name.
+pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO projects (id, domain_id, parent_id, name, name_key, description, enabled, tags, tokens_valid_after) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&project.id)
+    .bind(&project.domain_id)
+    .bind(&project.parent_id)
+    .bind(&project.name)
+    .bind(name_key(&project.name))
+    .bind(&project.description)
+    .bind(project.enabled)
+    .bind(serde_json::json!(project.tags).to_string())
+    .bind(project.tokens_valid_after.0)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Writes every field but the id and the domain.
+pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE projects SET name = ?, name_key = ?, description = ?, enabled = ?, tags = ?, tokens_valid_after = ? \
+         WHERE id = ?",
+    )
+    .bind(&project.name)
+    .bind(name_key(&project.name))
+    .bind(&project.description)
+    .bind(project.enabled)
+    .bind(serde_json::json!(project.tags).to_string())
+    .bind(project.tokens_valid_after.0)
+    .bind(&project.id)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Removes the project and the roles held on it; false when there was none.
+pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM role_assignments WHERE target_kind = 'project' AND target_id = ?")
+        .bind(id)
+        .execute(tx.raw())
+        .await?;
+    let done = sqlx::query("DELETE FROM projects WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Project>, StoreError> {
+    let rows = Select::new(SELECT).and_eq("id", Some(id)).fetch(conn).await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// The project of this name, compared without regard to case.
+pub async fn get_by_name(conn: &mut Conn, domain_id: &str, name: &str) -> Result<Option<Project>, StoreError> {
+    let rows = Select::new(SELECT)
+        .and_eq("domain_id", Some(domain_id))
+        .and_eq("name_key", Some(name_key(name)))
+        .fetch(conn)
+        .await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// Projects in the order of their names.
+pub async fn list(conn: &mut Conn, filter: &ProjectFilter) -> Result<Vec<Project>, StoreError> {
+    let rows = Select::new(SELECT)
+        .and_in("id", filter.ids.as_deref())
+        .and_eq("domain_id", filter.domain_id.as_deref())
+        .and_eq("parent_id", filter.parent_id.as_deref())
+        .and_eq("name_key", filter.name.as_deref().map(name_key))
+        .and_eq("enabled", filter.enabled)
+        .order("name_key, id", None)
+        .fetch(conn)
+        .await?;
+    rows.iter().map(from_row).collect()
+}

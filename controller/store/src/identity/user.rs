@@ -1,0 +1,113 @@
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use updraft_model::Timestamp;
+use updraft_model::identity::{User, name_key};
+
+use crate::connection::{Conn, Tx};
+use crate::error::StoreError;
+use crate::select::Select;
+
+const SELECT: &str = "SELECT id, domain_id, name, description, email, default_project_id, enabled, password_hash, \
+                      tokens_valid_after FROM users";
+
+/// What [`list`] may be narrowed to; a field that is `None` does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct UserFilter {
+    pub ids: Option<Vec<String>>,
+    pub domain_id: Option<String>,
+    pub name: Option<String>,
+    pub enabled: Option<bool>,
+}
+
+fn from_row(row: &SqliteRow) -> Result<User, StoreError> {
+    Ok(User {
+        id: row.try_get("id")?,
+        domain_id: row.try_get("domain_id")?,
+        name: row.try_get("name")?,
+        description: row.try_get("description")?,
+        email: row.try_get("email")?,
+        default_project_id: row.try_get("default_project_id")?,
+        enabled: row.try_get("enabled")?,
+        password_hash: row.try_get("password_hash")?,
+        tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
+    })
+}
+
+/// Adds a user. `Duplicate` when the domain has one of that name.
+pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO users (id, domain_id, name, name_key, description, email, default_project_id, enabled, \
+         password_hash, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&user.id)
+    .bind(&user.domain_id)
+    .bind(&user.name)
+    .bind(name_key(&user.name))
+    .bind(&user.description)
+    .bind(&user.email)
+    .bind(&user.default_project_id)
+    .bind(user.enabled)
+    .bind(&user.password_hash)
+    .bind(user.tokens_valid_after.0)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Writes every field but the id and the domain.
+pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE users SET name = ?, name_key = ?, description = ?, email = ?, default_project_id = ?, enabled = ?, \
+         password_hash = ?, tokens_valid_after = ? WHERE id = ?",
+    )
+    .bind(&user.name)
+    .bind(name_key(&user.name))
+    .bind(&user.description)
+    .bind(&user.email)
+    .bind(&user.default_project_id)
+    .bind(user.enabled)
+    .bind(&user.password_hash)
+    .bind(user.tokens_valid_after.0)
+    .bind(&user.id)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Removes the user and the roles that it holds; false when there was none.
+pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    sqlx::query("DELETE FROM role_assignments WHERE actor_kind = 'user' AND actor_id = ?")
+        .bind(id)
+        .execute(tx.raw())
+        .await?;
+    let done = sqlx::query("DELETE FROM users WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<User>, StoreError> {
+    let rows = Select::new(SELECT).and_eq("id", Some(id)).fetch(conn).await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// The user of this name, compared without regard to case.
+pub async fn get_by_name(conn: &mut Conn, domain_id: &str, name: &str) -> Result<Option<User>, StoreError> {
+    let rows = Select::new(SELECT)
+        .and_eq("domain_id", Some(domain_id))
+        .and_eq("name_key", Some(name_key(name)))
+        .fetch(conn)
+        .await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// Users in the order of their names.
+pub async fn list(conn: &mut Conn, filter: &UserFilter) -> Result<Vec<User>, StoreError> {
+    let rows = Select::new(SELECT)
+        .and_in("id", filter.ids.as_deref())
+        .and_eq("domain_id", filter.domain_id.as_deref())
+        .and_eq("name_key", filter.name.as_deref().map(name_key))
+        .and_eq("enabled", filter.enabled)
+        .order("name_key, id", None)
+        .fetch(conn)
+        .await?;
+    rows.iter().map(from_row).collect()
+}
