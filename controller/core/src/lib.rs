@@ -1,1 +1,91 @@
-//! Use cases: policy, quota, tasks, scheduling, reconciliation.
+//! Use cases: what the cloud does when asked, and in the background. No HTTP, no SQL.
+//!
+//! `<service>/<verb>.rs` holds one use case: policy, look-ups, quota, one transaction, a nudge. The answer
+//! of a use case is committed; what follows it is a task (see [`tasks`]), never work in a request handler.
+
+mod caller;
+mod clock;
+mod config;
+mod error;
+mod nudge;
+mod password;
+
+pub mod compute;
+pub mod identity;
+pub mod image;
+pub mod network;
+pub mod policy;
+pub mod tasks;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use updraft_store::{BoxFuture, Conn, Store, Tx};
+use updraft_token::Tokens;
+
+pub use caller::Caller;
+pub use clock::Clock;
+pub use config::Config;
+pub use error::{Error, ErrorKind, Result};
+pub use nudge::{Nudge, Topic};
+pub use password::{MAX_PASSWORD_BYTES, Passwords};
+
+/// Everything a use case needs; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Core {
+    parts: Arc<Parts>,
+}
+
+/// What [`Core`] dereferences to.
+#[derive(Debug)]
+pub struct Parts {
+    pub store: Store,
+    pub tokens: Tokens,
+    pub passwords: Passwords,
+    pub config: Config,
+    pub nudge: Nudge,
+    pub clock: Clock,
+}
+
+impl Core {
+    pub fn new(store: Store, tokens: Tokens, config: Config) -> Self {
+        let parts = Parts {
+            store,
+            tokens,
+            passwords: Passwords::default(),
+            config,
+            nudge: Nudge::default(),
+            clock: Clock::default(),
+        };
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// A connection to read with.
+    pub async fn read(&self) -> Result<Conn> {
+        Ok(self.store.read().await?)
+    }
+
+    /// One write transaction; see [`Store::write`].
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.store.write(work).await
+    }
+}
+
+impl Deref for Core {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// Runs the background work (task workers, reconcilers, clean-up) until `shutdown` turns true, then waits
+/// for what is under way.
+pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
+    tokio::join!(tasks::run(core.clone(), shutdown.clone()), identity::token::purge_loop(core, shutdown));
+}

@@ -1,0 +1,36 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What the operator sets, already checked (`updraft-controller check-config`).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The URL at which clients reach the controller, without a slash at the end, for catalog and version
+    /// documents. `None`: as the request came in (`X-Forwarded-Proto`/`-Host`, else `Host`).
+    pub public_endpoint: Option<String>,
+    /// The one region of this cloud.
+    pub region: String,
+    /// Where image files lie, one per image, named by its id.
+    pub images_directory: PathBuf,
+    /// The largest image that may be uploaded, in bytes.
+    pub max_image_bytes: u64,
+    /// How long a token lives. Exchanging it for another never makes it live longer.
+    pub token_lifetime: Duration,
+}
+
+/// Horizon keeps one token for a whole session, so an hour would log people out at work.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// 1 TiB.
+const MAX_IMAGE_BYTES: u64 = 1 << 40;
+
+impl Config {
+    /// The defaults, with images under `images_directory`.
+    pub fn new(images_directory: PathBuf) -> Self {
+        Self {
+            public_endpoint: None,
+            region: "RegionOne".into(),
+            images_directory,
+            max_image_bytes: MAX_IMAGE_BYTES,
+            token_lifetime: TOKEN_LIFETIME,
+        }
+    }
+}

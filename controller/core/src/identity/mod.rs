@@ -1,0 +1,6 @@
+//! Use cases of the identity service.
+
+mod checks;
+pub mod project;
+pub mod rights;
+pub mod token;

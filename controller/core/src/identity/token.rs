@@ -1,0 +1,140 @@
+//! From a token to who its bearer is: verified offline, then checked against what was revoked since.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use updraft_model::Timestamp;
+use updraft_model::identity::{Domain, Project, Role, Target, User};
+use updraft_store::Conn;
+use updraft_store::identity::{domain, project, revocation, user};
+use updraft_token::{Claims, Scope};
+
+use crate::{Caller, Core, Error, Result};
+use super::rights::effective_roles;
+
+/// How often expired revocations are forgotten.
+const PURGE_PERIOD: Duration = Duration::from_secs(600);
+
+/// A token that is alive, with everything that it stands for right now.
+#[derive(Clone, Debug)]
+pub struct LiveToken {
+    pub claims: Claims,
+    pub user: User,
+    pub user_domain: Domain,
+    pub scope: LiveScope,
+    /// Effective on the scope; empty when unscoped.
+    pub roles: Vec<Role>,
+}
+
+/// The scope of a [`LiveToken`], looked up.
+#[derive(Clone, Debug)]
+pub enum LiveScope {
+    Unscoped,
+    Project { project: Project, domain: Domain },
+    Domain(Domain),
+}
+
+/// The caller behind a token; 401 for any token that is not alive.
+pub async fn authenticate(core: &Core, token: &str, request_id: &str) -> Result<Caller> {
+    let live = validate(core, token).await?;
+    let (project, domain_id) = match live.scope {
+        LiveScope::Unscoped => (None, None),
+        LiveScope::Project { project, .. } => (Some(project), None),
+        LiveScope::Domain(domain) => (None, Some(domain.id)),
+    };
+    let (project_id, project_name) = project.map(|project| (project.id, project.name)).unzip();
+    Ok(Caller {
+        user_id: live.user.id,
+        user_name: live.user.name,
+        user_domain_id: live.user.domain_id,
+        project_id,
+        project_name,
+        domain_id,
+        roles: live.roles.into_iter().map(|role| role.name).collect(),
+        audit_id: live.claims.audit_ids.into_iter().next().unwrap_or_default(),
+        request_id: request_id.to_owned(),
+    })
+}
+
+/// Everything about a token that is alive; 401 for any other.
+pub async fn validate(core: &Core, token: &str) -> Result<LiveToken> {
+    let claims = core
+        .tokens
+        .verify(token, core.clock.now().0)
+        .map_err(|error| Error::unauthorized().because(error))?;
+    let mut conn = core.read().await?;
+    for audit_id in claims.audit_ids.iter().take(1) {
+        if revocation::is_token_revoked(&mut conn, audit_id).await? {
+            return Err(Error::unauthorized());
+        }
+    }
+    resolve(&mut conn, claims).await?.ok_or_else(Error::unauthorized)
+}
+
+/// Looks up what the claims stand for. `None` when the user or the scope is gone or disabled, when either
+/// was cut off after the token was issued, or when no role is left on the scope.
+pub(super) async fn resolve(conn: &mut Conn, claims: Claims) -> Result<Option<LiveToken>> {
+    let issued = Timestamp(claims.issued_at_us);
+    let Some(user) = user::get(conn, &claims.user_id).await? else { return Ok(None) };
+    let Some(user_domain) = live_domain(conn, &user.domain_id, issued).await? else { return Ok(None) };
+    if !user.enabled || issued <= user.tokens_valid_after {
+        return Ok(None);
+    }
+    let (scope, target) = match &claims.scope {
+        Scope::Unscoped => (LiveScope::Unscoped, None),
+        Scope::Project(id) => {
+            let Some(project) = project::get(conn, id).await? else { return Ok(None) };
+            let Some(domain) = live_domain(conn, &project.domain_id, issued).await? else { return Ok(None) };
+            if !project.enabled || issued <= project.tokens_valid_after {
+                return Ok(None);
+            }
+            (LiveScope::Project { project, domain }, Some(Target::Project(id.clone())))
+        }
+        Scope::Domain(id) => {
+            let Some(domain) = live_domain(conn, id, issued).await? else { return Ok(None) };
+            (LiveScope::Domain(domain), Some(Target::Domain(id.clone())))
+        }
+    };
+    let Some(target) = target else {
+        return Ok(Some(LiveToken { claims, user, user_domain, scope, roles: Vec::new() }));
+    };
+    let revoked_until = revocation::scope_revoked_until(conn, &user.id, target.id()).await?;
+    let roles = effective_roles(conn, &user.id, &target).await?;
+    if roles.is_empty() || revoked_until.is_some_and(|until| issued <= until) {
+        return Ok(None);
+    }
+    Ok(Some(LiveToken { claims, user, user_domain, scope, roles }))
+}
+
+async fn live_domain(conn: &mut Conn, id: &str, issued: Timestamp) -> Result<Option<Domain>> {
+    let found = domain::get(conn, id).await?;
+    Ok(found.filter(|domain| domain.enabled && issued > domain.tokens_valid_after))
+}
+
+/// Revokes a token: it is dead from the next request on.
+pub async fn revoke(core: &Core, token: &LiveToken) -> Result<()> {
+    let Some(audit_id) = token.claims.audit_ids.first().cloned() else { return Ok(()) };
+    let expires_at = Timestamp(token.claims.expires_at_us);
+    core.write(move |tx| {
+        Box::pin(async move { Ok(revocation::revoke_token(tx, &audit_id, expires_at).await?) })
+    })
+    .await
+}
+
+/// Forgets revocations of tokens that have expired by themselves, until `shutdown` turns true.
+pub async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        let now = core.clock.now();
+        let lifetime_us = i64::try_from(core.config.token_lifetime.as_micros()).unwrap_or(i64::MAX);
+        let oldest_issue = Timestamp(now.0.saturating_sub(lifetime_us));
+        let purge = core.write(move |tx| {
+            Box::pin(async move { Ok(revocation::purge(tx, now, oldest_issue).await?) })
+        });
+        if let Err(error) = purge.await {
+            tracing::warn!(%error, "expired revocations were not purged");
+        }
+        if tokio::time::timeout(PURGE_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
+}

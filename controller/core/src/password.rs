@@ -1,0 +1,113 @@
+//! Password hashes: argon2id, on a bounded number of threads.
+
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Argon2, Params};
+use tokio::sync::Semaphore;
+
+use crate::{Error, ErrorKind, Result};
+
+/// The longest password in bytes; a longer one costs time before it is even looked at (CVE-2012-1572).
+pub const MAX_PASSWORD_BYTES: usize = 128;
+/// Hashes computed at the same time. Each takes [`MEMORY_KIB`], so this bounds the memory of a login flood.
+const AT_ONCE: usize = 4;
+/// Logins that may wait for their turn; more are refused as "unavailable".
+const WAITING: usize = 256;
+/// OWASP's least for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+
+/// Hashes and checks passwords.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Semaphore,
+    places: Semaphore,
+}
+
+impl Default for Passwords {
+    fn default() -> Self {
+        Self { turns: Semaphore::new(AT_ONCE), places: Semaphore::new(AT_ONCE + WAITING) }
+    }
+}
+
+impl Passwords {
+    /// The PHC string of a new password. 400 when it is longer than [`MAX_PASSWORD_BYTES`] or empty.
+    pub async fn hash(&self, password: String) -> Result<String> {
+        check_length(&password)?;
+        self.run(move || {
+            let hash = hasher()?.hash_password(password.as_bytes()).map_err(failed)?;
+            Ok(hash.to_string())
+        })
+        .await
+    }
+
+    /// Whether `password` fits `hash`. Without a hash (no such user, or one that has no password) the same work
+    /// is done and the answer is no, so that the time tells nothing.
+    pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
+        check_length(&password)?;
+        self.run(move || {
+            let Some(hash) = hash else {
+                hasher()?.hash_password(password.as_bytes()).map_err(failed)?;
+                return Ok(false);
+            };
+            let hash = PasswordHash::new(&hash).map_err(failed)?;
+            Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
+        })
+        .await
+    }
+
+    async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T> + Send + 'static,
+    {
+        let _place = self.places.try_acquire().map_err(|_| overloaded())?;
+        let _turn = self.turns.acquire().await.map_err(|_| overloaded())?;
+        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+    }
+}
+
+fn check_length(password: &str) -> Result<()> {
+    if password.is_empty() || password.len() > MAX_PASSWORD_BYTES {
+        let message = format!("A password has 1 to {MAX_PASSWORD_BYTES} bytes.");
+        return Err(Error::bad_request("PasswordLength", message));
+    }
+    Ok(())
+}
+
+fn hasher() -> Result<Argon2<'static>> {
+    let params = Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params))
+}
+
+fn failed(error: impl std::fmt::Display) -> Error {
+    Error::internal(error.to_string())
+}
+
+fn overloaded() -> Error {
+    Error::new(ErrorKind::Unavailable, "TooManyLogins", "Too many logins are waiting; try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_PASSWORD_BYTES, Passwords};
+    use crate::ErrorKind;
+
+    #[tokio::test]
+    async fn a_password_fits_its_own_hash_only() {
+        let passwords = Passwords::default();
+        let hash = passwords.hash("secret".into()).await.unwrap();
+        assert!(hash.starts_with("$argon2id$"), "{hash}");
+        assert!(passwords.verify("secret".into(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("Secret".into(), Some(hash)).await.unwrap());
+        assert!(!passwords.verify("secret".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_huge_password_is_refused_before_any_work() {
+        let passwords = Passwords::default();
+        let longest = "x".repeat(MAX_PASSWORD_BYTES);
+        assert!(passwords.hash(longest.clone()).await.is_ok());
+        let refused = passwords.verify(longest + "x", None).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::BadRequest);
+    }
+}
