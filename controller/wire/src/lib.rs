@@ -1,1 +1,8 @@
-//! The OpenStack JSON shapes.
+//! The JSON shapes of OpenStack's APIs: serde only, no decisions.
+//!
+//! Requests are named after the call (`CreateProject`), answers after the resource (`ProjectView`).
+
+pub mod compute;
+pub mod identity;
+pub mod image;
+pub mod network;

@@ -1,0 +1,119 @@
+//! Each service's own way to say what went wrong.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use updraft_core::{Error, ErrorKind};
+
+/// The services by their envelopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Envelope {
+    /// `{"error": {"code", "message", "title"}}`
+    Identity,
+    /// An HTML page.
+    Image,
+    /// One key that names the fault: `{"itemNotFound": {"code", "message"}}`
+    Compute,
+    /// `{"NeutronError": {"type", "message", "detail"}}`
+    Network,
+    /// `{"error": {"code", "message"}}`; between our own programs.
+    Host,
+}
+
+impl Envelope {
+    pub fn of_path(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("image") => Self::Image,
+            Some("compute") => Self::Compute,
+            Some("network") => Self::Network,
+            Some("host") => Self::Host,
+            _ => Self::Identity,
+        }
+    }
+
+    pub fn response(self, error: &Error) -> Response {
+        let status = self.status(error.kind);
+        match self {
+            Self::Identity => json_response(status, &keystone(status, error)),
+            Self::Image => html(status, error),
+            Self::Compute => json_response(status, &nova(status, error)),
+            Self::Network => json_response(status, &neutron(error)),
+            Self::Host => json_response(status, &json!({"error": {"code": error.code, "message": error.message}})),
+        }
+    }
+
+    fn status(self, kind: ErrorKind) -> StatusCode {
+        match kind {
+            ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
+            ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            ErrorKind::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            ErrorKind::OverQuota => match self {
+                Self::Network | Self::Host => StatusCode::CONFLICT,
+                Self::Image => StatusCode::PAYLOAD_TOO_LARGE,
+                Self::Compute | Self::Identity => StatusCode::FORBIDDEN,
+            },
+            ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ErrorKind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            ErrorKind::NotImplemented => StatusCode::NOT_IMPLEMENTED,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or("Error")
+}
+
+fn keystone(status: StatusCode, error: &Error) -> Value {
+    json!({"error": {"code": status.as_u16(), "message": error.message, "title": reason(status)}})
+}
+
+/// Names of faults: nova's `nova/api/openstack/wsgi.py`, as the API guide lists them
+/// (<https://docs.openstack.org/api-guide/compute/faults.html>).
+fn nova(status: StatusCode, error: &Error) -> Value {
+    let name = match status.as_u16() {
+        400 => "badRequest",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "itemNotFound",
+        405 => "badMethod",
+        409 => "conflictingRequest",
+        413 | 429 => "overLimit",
+        415 => "badMediaType",
+        501 => "notImplemented",
+        503 => "serviceUnavailable",
+        _ => "computeFault",
+    };
+    json!({name: {"code": status.as_u16(), "message": error.message}})
+}
+
+fn neutron(error: &Error) -> Value {
+    json!({"NeutronError": {"type": error.code, "message": error.message, "detail": ""}})
+}
+
+fn html(status: StatusCode, error: &Error) -> Response {
+    let title = format!("{} {}", status.as_u16(), reason(status));
+    let page = format!(
+        "<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n  {}<br /><br />\n </body>\n</html>",
+        escaped(&error.message)
+    );
+    let html = HeaderValue::from_static("text/html; charset=UTF-8");
+    (status, [(header::CONTENT_TYPE, html)], page).into_response()
+}
+
+/// A name that a tenant chose may be in the message.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+fn json_response(status: StatusCode, value: &Value) -> Response {
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], value.to_string()).into_response()
+}
