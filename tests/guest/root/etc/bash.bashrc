@@ -1,0 +1,2 @@
+# Read for commands over SSH too, where nothing else sets the path.
+. /etc/profile
