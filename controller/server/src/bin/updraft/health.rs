@@ -23,7 +23,8 @@ pub async fn check(process: &str, layout: &Layout, cloud: &Cloud) -> Result<(), 
 /// What netd reports.
 pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
     let path = layout.netd_socket();
-    let answer = tokio::task::spawn_blocking(move || socket::call(&path, &NetRequest::Status, ANSWER_WITHIN)).await;
+    let answer =
+        tokio::task::spawn_blocking(move || socket::call(&path, &NetRequest::Status, ANSWER_WITHIN)).await;
     match answer {
         Ok(Ok(NetResponse::Status { status })) => Ok(status),
         Ok(Ok(other)) => Err(format!("answered {other:?} to a status request")),
@@ -34,8 +35,9 @@ pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
 
 async fn http(url: &str) -> Result<(), String> {
     let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| e.to_string())?;
-    let answer = client.get(url).send().await.map_err(|error| {
-        if error.is_connect() { "does not listen".to_owned() } else { error.to_string() }
-    })?;
+    let answer =
+        client.get(url).send().await.map_err(|error| {
+            if error.is_connect() { "does not listen".to_owned() } else { error.to_string() }
+        })?;
     if answer.status().is_success() { Ok(()) } else { Err(format!("answers {}", answer.status())) }
 }

@@ -71,7 +71,8 @@ impl Layout {
             fs::create_dir_all(&path).map_err(Error::path("make folder", &path))?;
         }
         let secrets = self.state_dir.join("secrets");
-        fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700)).map_err(Error::path("protect", &secrets))
+        fs::set_permissions(&secrets, fs::Permissions::from_mode(0o700))
+            .map_err(Error::path("protect", &secrets))
     }
 
     /// The secret in `path`; made at random (244 bits) when there is none.

@@ -32,7 +32,9 @@ pub fn ensure_external_network(cloud: &Cloud) -> Result<(), Error> {
     let uplink_file = File::open(path(&uplink)).map_err(Error::path("open", &path(&uplink)))?;
     let address = IpAddr::V4(cloud.external_gateway());
     let prefix = cloud.external_cidr.prefix_len();
-    within(&external, move |netlink| async move { ensure_external_end(&netlink, &uplink_file, address, prefix).await })?;
+    within(&external, move |netlink| async move {
+        ensure_external_end(&netlink, &uplink_file, address, prefix).await
+    })?;
     within(&uplink, |netlink| async move { ensure_up(&netlink, UPLINK_INTERFACE).await.map(drop) })?;
     disable_transmit_checksums(&external)
 }

@@ -9,8 +9,7 @@ use crate::layout::Layout;
 pub fn run(layout: &Layout) -> Result<ExitCode, Error> {
     let cloud = Cloud::load(layout)?;
     let password_file = layout.admin_password_file();
-    let password =
-        std::fs::read_to_string(&password_file).map_err(Error::path("read", &password_file))?;
+    let password = std::fs::read_to_string(&password_file).map_err(Error::path("read", &password_file))?;
     let variables = [
         ("OS_AUTH_URL", format!("{}/identity/v3", cloud.endpoint())),
         ("OS_IDENTITY_API_VERSION", "3".to_owned()),

@@ -58,8 +58,12 @@ async fn create_network(api: &ApiClient) -> Result<Value, Error> {
 
 async fn ensure_flavors(api: &ApiClient) -> Result<(), Error> {
     let found = api.get("/compute/v2.1/flavors").await?;
-    let known: Vec<&str> =
-        found["flavors"].as_array().into_iter().flatten().filter_map(|flavor| flavor["name"].as_str()).collect();
+    let known: Vec<&str> = found["flavors"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|flavor| flavor["name"].as_str())
+        .collect();
     for (name, ram, disk, vcpus) in FLAVORS {
         if !known.contains(&name) {
             let flavor = json!({"flavor": {"name": name, "ram": ram, "disk": disk, "vcpus": vcpus}});

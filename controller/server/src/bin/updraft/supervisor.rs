@@ -74,7 +74,8 @@ pub async fn run(layout: &Layout) -> Result<ExitCode, Error> {
     let _lock = lock(layout)?;
     stop_leftovers(layout);
     let now = Timestamp::now();
-    let state = Mutex::new(State { pid: std::process::id().cast_signed(), started_at: now, processes: Vec::new() });
+    let state =
+        Mutex::new(State { pid: std::process::id().cast_signed(), started_at: now, processes: Vec::new() });
     let (stop, stopping) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::io("cannot wait for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("cannot wait for SIGINT"))?;
@@ -104,9 +105,8 @@ fn lock(layout: &Layout) -> Result<Flock<File>, Error> {
         .write(true)
         .open(&path)
         .map_err(Error::path("open", &path))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-        Error::io(format!("another supervisor holds {}", path.display()))(errno.into())
-    })
+    Flock::lock(file, FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| Error::io(format!("another supervisor holds {}", path.display()))(errno.into()))
 }
 
 /// A supervisor that was killed left its processes behind: they are stopped and started anew, under our eyes.
@@ -115,7 +115,11 @@ fn stop_leftovers(layout: &Layout) {
     let Ok(old) = serde_json::from_str::<State>(&text) else { return };
     for process in old.processes {
         if is_ours(process.pid, &format!("updraft-{}", process.name)) {
-            tracing::info!(process = process.name, pid = process.pid, "stopping a process without supervisor");
+            tracing::info!(
+                process = process.name,
+                pid = process.pid,
+                "stopping a process without supervisor"
+            );
             let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
         }
     }

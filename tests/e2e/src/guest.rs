@@ -1,0 +1,139 @@
+//! A server with a floating IP, and what can be done inside it by SSH.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use crate::cloud::Cloud;
+use crate::guest_image;
+use crate::wait::{GUEST, until};
+
+/// The user of the guest image.
+const USER: &str = "updraft";
+
+/// A server that lets us in.
+pub struct Guest<'a> {
+    cloud: &'a Cloud,
+    pub server_id: String,
+    pub address: String,
+    pub fixed_address: String,
+    key: PathBuf,
+}
+
+/// Puts into the cloud what every test with a guest needs: image, network, router, key pair, security group, all
+/// called `t`.
+pub fn prepare(cloud: &Cloud) {
+    let key = cloud.state_dir.join("test-key");
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key)
+        .status()
+        .expect("ssh-keygen runs");
+    assert!(made.success());
+    let image = guest_image();
+    cloud.openstack(&format!(
+        "image create t --disk-format qcow2 --container-format bare --file {}",
+        image.display()
+    ));
+    cloud.openstack(&format!("keypair create t --public-key {}.pub", key.display()));
+    cloud.openstack("network create t");
+    cloud.openstack("subnet create t --network t --subnet-range 10.20.0.0/24");
+    cloud.openstack("router create t --external-gateway public");
+    cloud.openstack("router add subnet t t");
+    cloud.openstack("security group create t");
+    cloud.openstack("security group rule create t --protocol icmp");
+    cloud.openstack("security group rule create t --protocol tcp --dst-port 22");
+}
+
+impl<'a> Guest<'a> {
+    /// Creates a server with a floating IP and waits until it lets us in.
+    pub fn boot(cloud: &'a Cloud, name: &str) -> Self {
+        let server = cloud.openstack_json(&format!(
+            "server create {name} --image t --flavor m1.tiny --network t --key-name t --security-group t"
+        ));
+        let server_id = server["id"].as_str().expect("a server has an id").to_owned();
+        let port = until("the server has a port", GUEST, || {
+            let ports = cloud.openstack_json(&format!("port list --server {server_id}"));
+            ports.as_array()?.first().cloned()
+        });
+        let port_id = port["ID"].as_str().expect("a port has an id");
+        let fixed_address =
+            port["Fixed IP Addresses"][0]["ip_address"].as_str().unwrap_or_default().to_owned();
+        let floating = cloud.openstack_json(&format!("floating ip create public --port {port_id}"));
+        let address =
+            floating["floating_ip_address"].as_str().expect("a floating IP has an address").to_owned();
+        let guest = Self { cloud, server_id, address, fixed_address, key: cloud.state_dir.join("test-key") };
+        until("the guest lets us in", GUEST, || guest.try_run("true").status.success().then_some(()));
+        guest
+    }
+
+    fn ssh(&self, command: &str) -> Command {
+        let mut ssh = self.cloud.outside("ssh");
+        ssh.arg("-i").arg(&self.key);
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=10",
+            "BatchMode=yes",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        ssh.arg(format!("{USER}@{}", self.address)).arg(command);
+        ssh
+    }
+
+    /// Runs a shell command in the guest, whatever its exit code.
+    pub fn try_run(&self, command: &str) -> Output {
+        self.ssh(command).stdin(Stdio::null()).output().expect("ssh runs")
+    }
+
+    /// Runs a shell command in the guest and returns what it printed.
+    pub fn run(&self, command: &str) -> String {
+        let output = self.try_run(command);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "in the guest: {command}: {}\n{errors}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Changes with every boot of the guest's kernel.
+    pub fn boot_id(&self) -> String {
+        self.run("cat /proc/sys/kernel/random/boot_id")
+    }
+
+    /// Starts a shell command in the guest whose lines are read while it runs.
+    pub fn session(&self, command: &str) -> Session {
+        let mut child = self
+            .ssh(command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("ssh runs");
+        let lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        Session { child, lines }
+    }
+}
+
+/// One SSH session: one TCP connection for as long as it lives.
+pub struct Session {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// The next line; panics when the session has ended.
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        let length = self.lines.read_line(&mut line).expect("the session is readable");
+        assert!(length > 0, "the SSH session ended: {:?}", self.child.wait());
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
