@@ -1,1 +1,23 @@
-//! The vhost-user request handler that the block and network backends share.
+//! The backend's half of the vhost-user protocol (QEMU docs/interop/vhost-user.rst), shared by blkd and netd.
+//!
+//! [`Server`] listens on a unix socket, where QEMU connects, breaks off and connects again as often as it likes. Each
+//! connection is a [`session`] that follows the frontend's messages and tells a [`Device`] when a queue starts and
+//! stops. From then on requests flow between the guest and the device's own threads; this crate is not on that path.
+//!
+//! [`frontend`] is the other half, for tests and benches without a guest.
+
+#![allow(unsafe_code)]
+
+pub mod device;
+pub mod error;
+pub mod event;
+pub mod frontend;
+pub mod message;
+mod server;
+mod session;
+mod socket;
+
+pub use device::{Device, QueueHandle};
+pub use error::{ProtocolError, SessionError};
+pub use event::{EventFd, Notifier};
+pub use server::Server;
