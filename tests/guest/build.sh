@@ -32,10 +32,15 @@ download_packages() {
     kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '$1 == "Depends:" && /linux-image-/ { print $2; exit }')
     [ -n "$kernel" ] || die "apt knows no linux-image-cloud-amd64: run tests/setup.sh guest (it refreshes apt's lists)"
     say "downloading ${#wanted[@]} packages, kernel $kernel"
-    # Packages are public and their signatures checked by apt; the sandbox user may not write to our folder.
-    (cd "$work/debs" && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 download \
-        "${wanted[@]/#linux-image-cloud-amd64/$kernel}" >"$work/download.log" 2>&1) ||
-        { tail -n 5 "$work/download.log" >&2; die "download failed"; }
+    fetch "${wanted[@]/#linux-image-cloud-amd64/$kernel}" && return
+    say "download failed, once more with fresh lists"
+    apt-get update -qq
+    fetch "${wanted[@]/#linux-image-cloud-amd64/$kernel}" || { tail -n 5 "$work/download.log" >&2; die "download failed"; }
+}
+
+# Packages are public and their signatures checked by apt; its sandbox user may not write to our folder.
+fetch() {
+    (cd "$work/debs" && apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$@" >"$work/download.log" 2>&1)
 }
 
 unpack_packages() {
@@ -100,7 +105,6 @@ configure_root() {
         [ -e "$root/usr/bin/$applet" ] || [ -e "$root/usr/sbin/$applet" ] || ln -s /bin/busybox "$root/usr/bin/$applet"
     done
     for applet in getty reboot poweroff halt acpid modprobe udhcpc ip; do ln -sfn /bin/busybox "$root/usr/sbin/$applet"; done
-    for applet in dropbear; do [ -x "$root/usr/sbin/$applet" ] || die "no $applet in the image"; done
 }
 
 # Every program must find its libraries: a new version of a package may need one more.
