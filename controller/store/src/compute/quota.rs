@@ -1,0 +1,53 @@
+use sqlx::Row;
+use updraft_model::compute::quota::{Limits, Resource, Usage};
+
+use crate::connection::{Conn, Tx};
+use crate::error::StoreError;
+
+/// The limits that were set for the project. Names that this release does not know are passed over.
+pub async fn limits(conn: &mut Conn, project_id: &str) -> Result<Limits, StoreError> {
+    let rows = sqlx::query("SELECT resource, hard_limit FROM compute_quotas WHERE project_id = ?")
+        .bind(project_id)
+        .fetch_all(conn.raw())
+        .await?;
+    let mut limits = Limits::default();
+    for row in &rows {
+        if let Some(resource) = Resource::parse(row.try_get("resource")?) {
+            limits.set.insert(resource, row.try_get("hard_limit")?);
+        }
+    }
+    Ok(limits)
+}
+
+pub async fn set_limit(tx: &mut Tx, project_id: &str, resource: Resource, limit: i64) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM compute_quotas WHERE project_id = ? AND resource = ?")
+        .bind(project_id)
+        .bind(resource.as_str())
+        .execute(tx.raw())
+        .await?;
+    sqlx::query("INSERT INTO compute_quotas (project_id, resource, hard_limit) VALUES (?, ?, ?)")
+        .bind(project_id)
+        .bind(resource.as_str())
+        .bind(limit)
+        .execute(tx.raw())
+        .await?;
+    Ok(())
+}
+
+/// Back to the defaults.
+pub async fn clear_limits(tx: &mut Tx, project_id: &str) -> Result<(), StoreError> {
+    sqlx::query("DELETE FROM compute_quotas WHERE project_id = ?").bind(project_id).execute(tx.raw()).await?;
+    Ok(())
+}
+
+/// What the project's servers use: every server that is not deleted counts, whatever its state.
+pub async fn usage(conn: &mut Conn, project_id: &str) -> Result<Usage, StoreError> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) AS instances, COALESCE(SUM(vcpus), 0) AS cores, COALESCE(SUM(memory_mib), 0) AS ram \
+         FROM servers WHERE project_id = ? AND deleted_at IS NULL",
+    )
+    .bind(project_id)
+    .fetch_one(conn.raw())
+    .await?;
+    Ok(Usage { instances: row.try_get("instances")?, cores: row.try_get("cores")?, ram_mib: row.try_get("ram")? })
+}
