@@ -20,6 +20,11 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// This point less `duration`.
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// Keystone's spelling, `2026-01-02T03:04:05.000006Z`.
     pub fn micros_z(self) -> String {
         self.format("%Y-%m-%dT%H:%M:%S%.6fZ")

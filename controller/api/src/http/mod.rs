@@ -1,11 +1,12 @@
 //! Manners: what every request gets, whatever service it is for.
 //!
 //! [`manners`] wraps everything (request id, trailing slashes, faults in the service's own envelope);
-//! [`Auth`] and [`Body`] are the extractors that handlers use; an error is any `updraft_core::Error`
+//! [`Call`], [`Auth`] and [`Body`] are the extractors that handlers use; an error is any `updraft_core::Error`
 //! through [`Fault`].
 
 mod auth;
 mod body;
+mod call;
 mod endpoint;
 mod envelope;
 mod fault;
@@ -18,6 +19,7 @@ pub mod microversion;
 
 pub use auth::{Auth, TOKEN_HEADER};
 pub use body::{Body, Form};
+pub use call::Call;
 pub use endpoint::{PublicEndpoint, endpoint_of};
 pub use fault::{Answer, Fault};
 pub use page::Page;

@@ -2,13 +2,50 @@
 
 pub mod discovery;
 
+mod auth;
+mod catalog;
+mod domains;
+mod endpoints;
+mod grants;
+mod groups;
 mod projects;
+mod regions;
+mod role_assignments;
+mod roles;
+mod services;
+mod users;
 
 use axum::Router;
 use axum::routing::get;
-use updraft_core::Core;
+use updraft_core::{Core, Error};
+use updraft_wire::identity::{ListLinks, SelfLink};
 
 /// What is served below `/` and below `/identity`.
 pub fn routes() -> Router<Core> {
-    Router::new().route("/v3", get(discovery::version)).nest("/v3", projects::routes())
+    let v3 = Router::new()
+        .merge(auth::routes())
+        .merge(domains::routes())
+        .merge(endpoints::routes())
+        .merge(grants::routes())
+        .merge(groups::routes())
+        .merge(projects::routes())
+        .merge(regions::routes())
+        .merge(role_assignments::routes())
+        .merge(roles::routes())
+        .merge(services::routes())
+        .merge(users::routes());
+    Router::new().route("/v3", get(discovery::version)).nest("/v3", v3)
+}
+
+fn self_link(endpoint: &str, path: &str, id: &str) -> SelfLink {
+    SelfLink { this: format!("{endpoint}/identity/v3/{path}/{id}") }
+}
+
+fn list_links(endpoint: &str, path: &str) -> ListLinks {
+    ListLinks::whole(format!("{endpoint}/identity/v3/{path}"))
+}
+
+/// A field that a request must have.
+fn required<T>(field: Option<T>, name: &str) -> Result<T, Error> {
+    field.ok_or_else(|| Error::bad_request("ValidationError", format!("'{name}' is a required property")))
 }

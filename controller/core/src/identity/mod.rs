@@ -1,6 +1,18 @@
 //! Use cases of the identity service.
+//!
+//! [`login`] makes tokens, [`token`] checks them, [`rights`] says which roles count; the others are the
+//! resources that administrators keep.
 
 mod checks;
+
+pub mod assignment;
+pub mod bootstrap;
+pub mod catalog;
+pub mod domain;
+pub mod group;
+pub mod login;
 pub mod project;
 pub mod rights;
+pub mod role;
 pub mod token;
+pub mod user;

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use updraft_model::Timestamp;
-use updraft_model::identity::{Domain, Project, Role, Target, User};
+use updraft_model::identity::{Domain, Project, Role, SERVICE, Target, User};
 use updraft_store::Conn;
 use updraft_store::identity::{domain, project, revocation, user};
 use updraft_token::{Claims, Scope};
 
-use crate::{Caller, Core, Error, Result};
+use super::checks;
 use super::rights::effective_roles;
+use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// How often expired revocations are forgotten.
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
+/// How long after its end a service may still ask about a token, to finish what it began: Keystone's two days.
+const EXPIRED_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// A token that is alive, with everything that it stands for right now.
 #[derive(Clone, Debug)]
@@ -58,15 +61,35 @@ pub async fn authenticate(core: &Core, token: &str, request_id: &str) -> Result<
 
 /// Everything about a token that is alive; 401 for any other.
 pub async fn validate(core: &Core, token: &str) -> Result<LiveToken> {
-    let claims = core
-        .tokens
-        .verify(token, core.clock.now().0)
-        .map_err(|error| Error::unauthorized().because(error))?;
+    validate_at(core, token, core.clock.now()).await
+}
+
+/// A token as somebody else may see it: its own bearer, a service of the cloud, an administrator; 404 when it
+/// is not alive. Services and administrators may ask for one that expired up to [`EXPIRED_WINDOW`] ago.
+pub async fn show(core: &Core, caller: &Caller, subject: &str, allow_expired: bool) -> Result<LiveToken> {
+    let may_see_all = caller.is_admin() || caller.has_role(SERVICE);
+    let now = core.clock.now();
+    let at = match allow_expired && may_see_all {
+        true => now.minus(EXPIRED_WINDOW),
+        false => now,
+    };
+    let live = validate_at(core, subject, at).await.map_err(|error| match error.kind {
+        ErrorKind::Unauthorized => Error::not_found("NotFound", "Could not find token."),
+        _ => error,
+    })?;
+    if !may_see_all && live.user.id != caller.user_id {
+        return Err(checks::forbidden("identity:validate_token"));
+    }
+    Ok(live)
+}
+
+async fn validate_at(core: &Core, token: &str, at: Timestamp) -> Result<LiveToken> {
+    let claims = core.tokens.verify(token, at.0).map_err(|error| Error::unauthorized().because(error))?;
     let mut conn = core.read().await?;
-    for audit_id in claims.audit_ids.iter().take(1) {
-        if revocation::is_token_revoked(&mut conn, audit_id).await? {
-            return Err(Error::unauthorized());
-        }
+    if let Some(audit_id) = claims.audit_ids.first()
+        && revocation::is_token_revoked(&mut conn, audit_id).await?
+    {
+        return Err(Error::unauthorized());
     }
     resolve(&mut conn, claims).await?.ok_or_else(Error::unauthorized)
 }
@@ -125,10 +148,9 @@ pub async fn revoke(core: &Core, token: &LiveToken) -> Result<()> {
 pub async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
     loop {
         let now = core.clock.now();
-        let lifetime_us = i64::try_from(core.config.token_lifetime.as_micros()).unwrap_or(i64::MAX);
-        let oldest_issue = Timestamp(now.0.saturating_sub(lifetime_us));
+        let oldest_issue = now.minus(core.config.token_lifetime + EXPIRED_WINDOW);
         let purge = core.write(move |tx| {
-            Box::pin(async move { Ok(revocation::purge(tx, now, oldest_issue).await?) })
+            Box::pin(async move { Ok(revocation::purge(tx, now.minus(EXPIRED_WINDOW), oldest_issue).await?) })
         });
         if let Err(error) = purge.await {
             tracing::warn!(%error, "expired revocations were not purged");

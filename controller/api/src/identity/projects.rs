@@ -1,6 +1,6 @@
 //! `/v3/projects`
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -8,9 +8,10 @@ use serde::Deserialize;
 use updraft_core::identity::project::{self, NewProject, ProjectChange};
 use updraft_core::{Core, Error};
 use updraft_model::identity::Project;
-use updraft_wire::identity::{ListLinks, ProjectBody, ProjectList, ProjectRequest, ProjectView, SelfLink};
+use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectView};
 
-use crate::http::{Answer, Auth, Body, Form, PublicEndpoint};
+use super::{list_links, required, self_link};
+use crate::http::{Answer, Body, Call, Form};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -19,9 +20,9 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 /// A project as the API shows it.
-pub(super) fn view(endpoint: &str, project: Project) -> ProjectView {
+fn view(endpoint: &str, project: Project) -> ProjectView {
     ProjectView {
-        links: SelfLink { this: format!("{endpoint}/identity/v3/projects/{}", project.id) },
+        links: self_link(endpoint, "projects", &project.id),
         id: project.id,
         name: project.name,
         domain_id: project.domain_id,
@@ -36,8 +37,8 @@ pub(super) fn view(endpoint: &str, project: Project) -> ProjectView {
 
 /// A list of projects as the API shows it; `path` is where it is served.
 pub(super) fn list_view(endpoint: &str, path: &str, projects: Vec<Project>) -> Json<ProjectList> {
-    let links = ListLinks::whole(format!("{endpoint}/identity/v3/{path}"));
-    Json(ProjectList { projects: projects.into_iter().map(|project| view(endpoint, project)).collect(), links })
+    let projects = projects.into_iter().map(|project| view(endpoint, project)).collect();
+    Json(ProjectList { projects, links: list_links(endpoint, path) })
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,9 +51,7 @@ struct ListQuery {
 }
 
 async fn list(
-    State(core): State<Core>,
-    Auth(caller): Auth,
-    PublicEndpoint(endpoint): PublicEndpoint,
+    Call { core, caller, endpoint }: Call,
     Form(query): Form<ListQuery>,
 ) -> Answer<Json<ProjectList>> {
     let filter = project::ProjectFilter {
@@ -66,12 +65,10 @@ async fn list(
 }
 
 async fn create(
-    State(core): State<Core>,
-    Auth(caller): Auth,
-    PublicEndpoint(endpoint): PublicEndpoint,
+    Call { core, caller, endpoint }: Call,
     Body(ProjectRequest { project: fields }): Body<ProjectRequest>,
 ) -> Answer<(StatusCode, Json<ProjectBody>)> {
-    let name = fields.name.ok_or_else(|| Error::bad_request("ValidationError", "'name' is a required property"))?;
+    let name = required(fields.name, "name")?;
     if fields.is_domain == Some(true) {
         return Err(Error::bad_request("ValidationError", "A domain is made with POST /v3/domains.").into());
     }
@@ -88,9 +85,7 @@ async fn create(
 }
 
 async fn show(
-    State(core): State<Core>,
-    Auth(caller): Auth,
-    PublicEndpoint(endpoint): PublicEndpoint,
+    Call { core, caller, endpoint }: Call,
     Path(id): Path<String>,
 ) -> Answer<Json<ProjectBody>> {
     let project = project::get(&core, &caller, &id).await?;
@@ -98,9 +93,7 @@ async fn show(
 }
 
 async fn update(
-    State(core): State<Core>,
-    Auth(caller): Auth,
-    PublicEndpoint(endpoint): PublicEndpoint,
+    Call { core, caller, endpoint }: Call,
     Path(id): Path<String>,
     Body(ProjectRequest { project: fields }): Body<ProjectRequest>,
 ) -> Answer<Json<ProjectBody>> {
@@ -114,7 +107,7 @@ async fn update(
     Ok(Json(ProjectBody { project: view(&endpoint, project) }))
 }
 
-async fn delete(State(core): State<Core>, Auth(caller): Auth, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
     project::delete(&core, &caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,98 @@
+//! `/v3/auth`: tokens, and what a token's bearer may scope to.
+
+mod login;
+mod view;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use updraft_core::identity::{domain, login as logins, project, token};
+use updraft_core::{Core, Error};
+use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, SelfLink};
+
+use super::{catalog, domains, projects};
+use crate::http::{Answer, Body, Call, Form, PublicEndpoint};
+
+/// The token that is made, shown or revoked; `X-Auth-Token` is the caller's.
+const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/auth/tokens", get(show).post(create).delete(revoke))
+        .route("/auth/catalog", get(own_catalog))
+        .route("/auth/projects", get(own_projects))
+        .route("/auth/domains", get(own_domains))
+}
+
+#[derive(Debug, Deserialize)]
+struct TokenQuery {
+    /// Present, whatever its value: leave the catalog out.
+    nocatalog: Option<String>,
+    /// For services that finish long work with a token that has expired meanwhile.
+    allow_expired: Option<String>,
+}
+
+/// `POST /v3/auth/tokens`: 201, the token in `X-Subject-Token` alone.
+async fn create(
+    State(core): State<Core>,
+    PublicEndpoint(endpoint): PublicEndpoint,
+    Form(query): Form<TokenQuery>,
+    Body(request): Body<AuthRequest>,
+) -> Answer {
+    let (token, live) = logins::login(&core, login::login(request.auth)?).await?;
+    let body = view::token(&core, &endpoint, live, query.nocatalog.is_none()).await?;
+    Ok((StatusCode::CREATED, token_headers(&token), Json(body)).into_response())
+}
+
+/// `GET` and `HEAD /v3/auth/tokens`: 404 for a subject token that is not alive.
+async fn show(call: Call, headers: HeaderMap, Form(query): Form<TokenQuery>) -> Answer {
+    let subject = subject_token(&headers)?;
+    let allow_expired = query.allow_expired.is_some();
+    let live = token::show(&call.core, &call.caller, subject, allow_expired).await?;
+    let body = view::token(&call.core, &call.endpoint, live, query.nocatalog.is_none()).await?;
+    Ok((token_headers(subject), Json(body)).into_response())
+}
+
+/// `DELETE /v3/auth/tokens`: 204.
+async fn revoke(call: Call, headers: HeaderMap) -> Answer<StatusCode> {
+    let live = token::show(&call.core, &call.caller, subject_token(&headers)?, false).await?;
+    token::revoke(&call.core, &live).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn subject_token(headers: &HeaderMap) -> Result<&str, Error> {
+    let value = headers.get(SUBJECT_TOKEN).and_then(|value| value.to_str().ok());
+    value.ok_or_else(|| Error::bad_request("ValidationError", "The header X-Subject-Token is missing."))
+}
+
+fn token_headers(token: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_str(token) {
+        headers.insert(SUBJECT_TOKEN, value);
+    }
+    headers.insert(header::VARY, HeaderValue::from_static("X-Auth-Token"));
+    headers
+}
+
+/// `GET /v3/auth/catalog`: the catalog of the caller's own token.
+async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
+    let Call { core, caller, endpoint } = call;
+    let catalog = catalog::entries(&core, &endpoint, caller.project_id.as_deref()).await?;
+    Ok(Json(CatalogBody { catalog, links: SelfLink { this: format!("{endpoint}/identity/v3/auth/catalog") } }))
+}
+
+/// `GET /v3/auth/projects`: where the caller may scope to.
+async fn own_projects(Call { core, caller, endpoint }: Call) -> Answer<Json<ProjectList>> {
+    let mut found = project::list_of_user(&core, &caller, &caller.user_id).await?;
+    found.retain(|project| project.enabled);
+    Ok(projects::list_view(&endpoint, "auth/projects", found))
+}
+
+/// `GET /v3/auth/domains`: where the caller may scope to.
+async fn own_domains(Call { core, caller, endpoint }: Call) -> Answer<Json<DomainList>> {
+    let found = domain::list_of_caller(&core, &caller).await?;
+    Ok(domains::list_view(&endpoint, "auth/domains", found))
+}

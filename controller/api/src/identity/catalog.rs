@@ -1,0 +1,21 @@
+//! The catalog as tokens carry it.
+
+use updraft_core::identity::catalog::{CatalogService, of_project};
+use updraft_core::{Core, Result};
+use updraft_wire::identity::{CatalogEndpoint, CatalogEntry};
+
+/// The catalog for a project, or for a token without one.
+pub(super) async fn entries(core: &Core, endpoint: &str, project_id: Option<&str>) -> Result<Vec<CatalogEntry>> {
+    Ok(of_project(core, endpoint, project_id).await?.into_iter().map(entry).collect())
+}
+
+fn entry(CatalogService { service, endpoints }: CatalogService) -> CatalogEntry {
+    let endpoints = endpoints.into_iter().map(|endpoint| CatalogEndpoint {
+        id: endpoint.id,
+        interface: endpoint.interface.as_str(),
+        region: endpoint.region_id.clone(),
+        region_id: endpoint.region_id,
+        url: endpoint.url,
+    });
+    CatalogEntry { id: service.id, kind: service.kind, name: service.name, endpoints: endpoints.collect() }
+}

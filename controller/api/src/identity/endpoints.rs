@@ -1,0 +1,99 @@
+//! `/v3/endpoints`
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use updraft_core::identity::catalog;
+use updraft_core::{Core, Error};
+use updraft_model::identity::{Endpoint, Interface};
+use updraft_wire::identity::{EndpointBody, EndpointList, EndpointRequest, EndpointView};
+
+use super::{list_links, required, self_link};
+use crate::http::{Answer, Body, Call, Form};
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/endpoints", get(list).post(create))
+        .route("/endpoints/{endpoint_id}", get(show).patch(update).delete(delete))
+}
+
+/// The URL is shown with our own address filled in, and the project left open.
+fn view(public_endpoint: &str, endpoint: Endpoint) -> EndpointView {
+    EndpointView {
+        links: self_link(public_endpoint, "endpoints", &endpoint.id),
+        id: endpoint.id,
+        service_id: endpoint.service_id,
+        interface: endpoint.interface.as_str(),
+        region: endpoint.region_id.clone(),
+        region_id: endpoint.region_id,
+        url: endpoint.url.replace("$(public_endpoint)s", public_endpoint),
+        enabled: endpoint.enabled,
+    }
+}
+
+fn interface(text: &str) -> Result<Interface, Error> {
+    Interface::parse(text)
+        .ok_or_else(|| Error::bad_request("ValidationError", "An interface is 'public', 'internal' or 'admin'."))
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    service_id: Option<String>,
+    interface: Option<String>,
+    region_id: Option<String>,
+    region: Option<String>,
+}
+
+async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<EndpointList>> {
+    let wanted = query.interface.as_deref().map(interface).transpose()?;
+    let region = query.region_id.or(query.region);
+    let service = query.service_id.as_deref();
+    let found = catalog::list_endpoints(&core, &caller, service, wanted, region.as_deref()).await?;
+    let endpoints = found.into_iter().map(|found| view(&endpoint, found)).collect();
+    Ok(Json(EndpointList { endpoints, links: list_links(&endpoint, "endpoints") }))
+}
+
+async fn create(
+    Call { core, caller, endpoint }: Call,
+    Body(EndpointRequest { endpoint: fields }): Body<EndpointRequest>,
+) -> Answer<(StatusCode, Json<EndpointBody>)> {
+    let new = Endpoint {
+        id: String::new(),
+        service_id: required(fields.service_id, "service_id")?,
+        interface: interface(&required(fields.interface, "interface")?)?,
+        region_id: fields.region_id.flatten().or(fields.region),
+        url: required(fields.url, "url")?,
+        enabled: fields.enabled.unwrap_or(true),
+    };
+    let made = catalog::create_endpoint(&core, &caller, new).await?;
+    Ok((StatusCode::CREATED, Json(EndpointBody { endpoint: view(&endpoint, made) })))
+}
+
+async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<EndpointBody>> {
+    let found = catalog::get_endpoint(&core, &caller, &id).await?;
+    Ok(Json(EndpointBody { endpoint: view(&endpoint, found) }))
+}
+
+async fn update(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    Body(EndpointRequest { endpoint: fields }): Body<EndpointRequest>,
+) -> Answer<Json<EndpointBody>> {
+    let wanted = fields.interface.as_deref().map(interface).transpose()?;
+    let change = move |stored: &mut Endpoint| {
+        stored.service_id = fields.service_id.unwrap_or(std::mem::take(&mut stored.service_id));
+        stored.interface = wanted.unwrap_or(stored.interface);
+        stored.region_id = fields.region_id.unwrap_or(fields.region.or(stored.region_id.take()));
+        stored.url = fields.url.unwrap_or(std::mem::take(&mut stored.url));
+        stored.enabled = fields.enabled.unwrap_or(stored.enabled);
+    };
+    let changed = catalog::update_endpoint(&core, &caller, &id, change).await?;
+    Ok(Json(EndpointBody { endpoint: view(&endpoint, changed) }))
+}
+
+async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+    catalog::delete_endpoint(&core, &caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

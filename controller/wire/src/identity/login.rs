@@ -1,0 +1,69 @@
+//! `POST /v3/auth/tokens`.
+
+use serde::Deserialize;
+
+#[derive(Clone, Deserialize)]
+pub struct AuthRequest {
+    pub auth: Auth,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Auth {
+    pub identity: Identity,
+    pub scope: Option<ScopeRequest>,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct Identity {
+    pub methods: Vec<String>,
+    pub password: Option<PasswordMethod>,
+    pub token: Option<TokenMethod>,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct PasswordMethod {
+    pub user: UserRef,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct TokenMethod {
+    pub id: String,
+}
+
+/// By id, or by name and domain.
+#[derive(Clone, Deserialize)]
+pub struct UserRef {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub domain: Option<DomainRef>,
+    pub password: String,
+}
+
+/// By id or by name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DomainRef {
+    pub id: Option<String>,
+    pub name: Option<String>,
+}
+
+/// By id, or by name and domain.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ProjectRef {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub domain: Option<DomainRef>,
+}
+
+/// `"unscoped"`, or an object with one of the keys.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum ScopeRequest {
+    Word(String),
+    Target {
+        project: Option<ProjectRef>,
+        domain: Option<DomainRef>,
+        system: Option<serde_json::Value>,
+        #[serde(default)]
+        unscoped: Option<serde_json::Value>,
+    },
+}

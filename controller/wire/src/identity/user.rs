@@ -1,0 +1,69 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ListLinks, SelfLink};
+use crate::nullable;
+
+/// `POST /v3/users` and `PATCH /v3/users/{id}`. A field that is absent keeps its value, or its default; one
+/// that is null is cleared.
+#[derive(Clone, Deserialize)]
+pub struct UserRequest {
+    pub user: UserFields,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct UserFields {
+    pub name: Option<String>,
+    pub domain_id: Option<String>,
+    pub enabled: Option<bool>,
+    #[serde(deserialize_with = "nullable")]
+    pub password: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub email: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub default_project_id: Option<Option<String>>,
+}
+
+/// `POST /v3/users/{id}/password`.
+#[derive(Clone, Deserialize)]
+pub struct PasswordRequest {
+    pub user: PasswordFields,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct PasswordFields {
+    pub password: String,
+    pub original_password: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct UserBody {
+    pub user: UserView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct UserList {
+    pub users: Vec<UserView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct UserView {
+    pub id: String,
+    pub name: String,
+    pub domain_id: String,
+    pub enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_project_id: Option<String>,
+    /// Passwords do not expire: always null.
+    pub password_expires_at: Option<String>,
+    pub options: Map<String, Value>,
+    pub links: SelfLink,
+}
