@@ -42,22 +42,25 @@ choose_toolchain() {
     command -v bpf-linker > /dev/null || fail "needs bpf-linker: run make setup"
 }
 
+llvm_tool() { # llvm_tool NAME
+    command -v "llvm-$1-22" || command -v "llvm-$1" || fail "needs llvm-$1: run make setup"
+}
+
 build() { # build OUTPUT_FILE
     choose_toolchain
     local target_dir="${UPDRAFT_EBPF_TARGET:-$HOME/.cache/updraft/ebpf-target}"
     local flags=(-Cdebuginfo=2 -Clink-arg=--btf -Ctarget-cpu=v3 "--remap-path-prefix=$(cd .. && pwd)=/updraft"
         "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo")
     CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "${flags[@]}" | sed 's/\x1f$//') CARGO_TARGET_DIR="$target_dir" \
-        "${CARGO:-cargo}" build --release -Z build-std=core --target bpfel-unknown-none
-    install -m 644 "$target_dir/bpfel-unknown-none/release/updraft-uplink" "$1"
+        "${CARGO:-cargo}" build --locked --release -Z build-std=core --target bpfel-unknown-none
+    # Debug information is large and names the build machine; BTF stays.
+    "$(llvm_tool objcopy)" --strip-debug "$target_dir/bpfel-unknown-none/release/updraft-uplink" "$1"
 }
 
-# The instructions, maps and licence, without debug information: what decides about behaviour.
+# The instructions, maps and licence with their relocations: what decides about behaviour. BTF may differ.
 behaviour() { # behaviour OBJECT
-    local section
-    for section in xdp .text maps license .rodata; do
-        llvm-objcopy-22 --dump-section "$section=/dev/stdout" "$1" /dev/null 2> /dev/null | sha256sum || true
-    done
+    "$(llvm_tool objdump)" --disassemble --reloc --no-show-raw-insn "$1" | tail -n +3
+    "$(llvm_tool objdump)" --full-contents --section=maps --section=license "$1" | tail -n +3
 }
 
 case "${1:-}" in
