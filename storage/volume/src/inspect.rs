@@ -148,6 +148,13 @@ pub fn inspect<R: Read + Seek>(reader: &mut R) -> Result<Inspection, InspectErro
     Ok(Inspection { format, virtual_size_bytes, partition_table })
 }
 
+/// The header of a qcow2, checked again: the file may not be what it was when it was inspected.
+pub(crate) fn qcow2_header<R: Read + Seek>(reader: &mut R) -> Result<qcow2::Header, InspectError> {
+    let file_bytes = reader.seek(SeekFrom::End(0))?;
+    let head = read_at(reader, 0, HEAD_BYTES.min(file_bytes))?;
+    qcow2::check(reader, &head, file_bytes)
+}
+
 /// The one container format that claims the file; raw when none does.
 fn single_match(head: &[u8], tail: &[u8]) -> Result<Format, InspectError> {
     let mut claims =
