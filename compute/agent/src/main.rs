@@ -1,3 +1,87 @@
-//! The host agent: makes the host look like its plan.
+//! `updraft-agent`: see `updraft-agent --help`.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use updraft_agent::agent::Agent;
+use updraft_agent::config::Config;
+use updraft_agent::host::jail::{EXIT_NOT_STARTED, EXIT_RUNS_ALREADY, JailError, RunDetached};
+
+/// The host agent: makes the host look like its plan. Stopping it stops no guest.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    /// The configuration (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Says what is wrong with a configuration, or nothing.
+    CheckConfig {
+        #[arg(long)]
+        config: PathBuf,
+    },
+    /// Becomes another program, apart from the agent. The agent calls itself so.
+    #[command(hide = true)]
+    RunDetached(RunDetached),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match (arguments.command, arguments.config) {
+        (Some(Command::RunDetached(options)), _) => return become_program(&options),
+        (Some(Command::CheckConfig { config }), _) => check(&config),
+        (None, Some(config)) => run(&config),
+        (None, None) => Err("--config FILE is missing".into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("updraft-agent: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(Config::load(path)?.credential().map(drop)?)
+}
+
+fn become_program(options: &RunDetached) -> ExitCode {
+    let error = options.run();
+    eprintln!("updraft-agent: {error}");
+    match error {
+        JailError::RunsAlready(_) => ExitCode::from(EXIT_RUNS_ALREADY),
+        JailError::Record { .. }
+        | JailError::Cgroup { .. }
+        | JailError::Kernel { .. }
+        | JailError::Exec { .. } => ExitCode::from(EXIT_NOT_STARTED),
+    }
+}
+
+fn run(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let config = Config::load(path)?;
+    tokio::runtime::Runtime::new()?.block_on(async {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        // The link, not what it points to: after an upgrade in place the file of the old name is another program.
+        let agent = Agent::start(config, PathBuf::from("/proc/self/exe")).await?;
+        tracing::info!(host = %agent.host.id, listen = %agent.host.config.listen, "the agent runs");
+        tokio::select! {
+            () = agent.run() => Err("a part of the agent has died".into()),
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+        }
+    })
+}

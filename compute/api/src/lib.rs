@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod inventory;
 pub mod metadata;
 pub mod observed;
 pub mod path;

@@ -13,6 +13,11 @@ pub const IMAGES: &str = "/host/v1/images";
 /// (RFB) or serial port.
 pub const SERVERS: &str = "/agent/v1/servers";
 
+/// On the agent: `GET` a [`HostInventory`](crate::inventory::HostInventory), with the host's credential.
+pub const INVENTORY: &str = "/agent/v1/inventory";
+/// On the agent: `GET`, without credential: 200 and `ok`, or 503 and the host's problems, one a line.
+pub const HEALTH: &str = "/healthz";
+
 /// The longest that a request for the plan may wait, in seconds.
 pub const MAX_WAIT_S: u64 = 30;
 /// How long a host's plan may go unpulled before the host counts as down, in seconds.
