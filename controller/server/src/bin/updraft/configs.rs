@@ -35,7 +35,6 @@ struct AgentConfig {
     blkd_binary: PathBuf,
     qemu_binary: String,
     accelerator: &'static str,
-    cgroup_prefix: String,
 }
 
 #[derive(Serialize)]
@@ -91,7 +90,6 @@ pub fn write(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
             blkd_binary: sibling("updraft-blkd")?,
             qemu_binary: "qemu-system-x86_64".to_owned(),
             accelerator: "auto",
-            cgroup_prefix: cloud.name.clone(),
         },
     )?;
     save(
