@@ -9,6 +9,7 @@
 pub mod config;
 pub mod device;
 pub mod disk;
+pub mod frontend;
 pub mod queue;
 pub mod request;
 pub mod stats;

@@ -413,7 +413,7 @@ impl<T> Ring<T> {
     }
 }
 
-/// Waits for the kernel to let go of all memory; when the ring is too broken for that, leaks the memory instead.
+/// Waits for the kernel to let go of all memory and of the files (a lock on one of them may hold up a successor); when the ring is too broken for that, leaks the memory instead.
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
         while self.operations.len() > 0 {
@@ -423,6 +423,9 @@ impl<T> Drop for Ring<T> {
                 return;
             }
         }
+        self.unregister_memory();
+        // Fails only when none is registered.
+        let _ = self.uring.submitter().unregister_files();
     }
 }
 

@@ -14,6 +14,9 @@ use crate::layer::{Access, Layer, bad, current_boot, sync_directory};
 /// `st_blocks` counts in this unit, whatever the file system (stat(2)).
 const STAT_BLOCK_BYTES: u64 = 512;
 
+/// How long to wait for a daemon that is just ending.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
 /// What is known about a volume without opening it for use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeInfo {
@@ -46,7 +49,7 @@ pub fn create_volume(path: &Path, parent: Option<&Path>, size_bytes: u64) -> Res
 
 fn open_parent(path: &Path, size_bytes: u64) -> Result<Parent, VolumeError> {
     let path = fs::canonicalize(path).map_err(VolumeError::io("cannot find", path))?;
-    let layer = Layer::open(&path, Access::Shared, Duration::ZERO)?;
+    let layer = Layer::open(&path, Access::Shared, LOCK_WAIT)?;
     if layer.header.size_bytes > size_bytes {
         return Err(VolumeError::TooSmall { disk_bytes: size_bytes, image_bytes: layer.header.size_bytes });
     }
@@ -80,7 +83,7 @@ pub fn info(path: &Path) -> Result<VolumeInfo, VolumeError> {
 /// # Errors
 /// The volume is in use, or the file is no volume of ours.
 pub fn delete(path: &Path) -> Result<(), VolumeError> {
-    let _locked = match Layer::open(path, Access::Exclusive, Duration::ZERO) {
+    let _locked = match Layer::open(path, Access::Exclusive, LOCK_WAIT) {
         Ok(layer) => layer,
         Err(VolumeError::NotFound { .. }) => return Ok(()),
         Err(error) => return Err(error),
@@ -110,7 +113,7 @@ pub enum Problem {
 pub fn verify(path: &Path) -> Result<Vec<Problem>, VolumeError> {
     let boot = current_boot()?;
     let mut problems = Vec::new();
-    let mut layer = Layer::open(path, Access::Exclusive, Duration::ZERO)?;
+    let mut layer = Layer::open(path, Access::Exclusive, LOCK_WAIT)?;
     loop {
         let header = &layer.header;
         let has_bytes = layer.file.metadata().map_err(VolumeError::io("cannot examine", &layer.path))?.len();
@@ -121,7 +124,7 @@ pub fn verify(path: &Path) -> Result<Vec<Problem>, VolumeError> {
         let durable = layer.read_map(header.durable_map_offset())?;
         let live = layer.current_map(boot)?;
         check_maps(&live, &durable, header.chunks(), &mut problems);
-        let below = Layer::open(&parent.path, Access::Shared, Duration::ZERO)?;
+        let below = Layer::open(&parent.path, Access::Shared, LOCK_WAIT)?;
         if below.header.id != parent.id {
             return Err(VolumeError::WrongParent { path: parent.path });
         }
