@@ -1,5 +1,7 @@
 //! The guest image by itself: what tenants and the other tests expect of a cloud image, seen from outside.
 
+#![allow(clippy::expect_used, reason = "a test reports by panicking")]
+
 mod machine;
 
 use std::fs;
