@@ -13,6 +13,7 @@ mod fault;
 mod page;
 mod request_id;
 
+pub mod byte_range;
 pub mod health;
 pub mod manners;
 pub mod microversion;

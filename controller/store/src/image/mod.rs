@@ -1,1 +1,4 @@
 //! SQL of the image service.
+
+pub mod member;
+pub mod record;

@@ -1,0 +1,44 @@
+use tokio::fs::File;
+use updraft_model::image::{Image, ImageStatus};
+use updraft_store::image::record;
+
+use super::access::{not_found, visible};
+use super::files;
+use crate::{Caller, Core, Error, Result};
+
+/// An image's data, open for reading. It stays readable when the image is deleted meanwhile.
+#[derive(Debug)]
+pub struct OpenImage {
+    pub image: Image,
+    pub file: File,
+    pub size_bytes: u64,
+}
+
+/// The data of an image that the caller may read; `None` when there is none yet.
+pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<OpenImage>> {
+    let image = visible(&mut core.read().await?, caller, id).await?;
+    if image.status == ImageStatus::Deactivated && !caller.is_admin() {
+        return Err(Error::forbidden("The requested image has been deactivated. Image data download is forbidden."));
+    }
+    open(core, image).await
+}
+
+/// The data of an active image, for a host that is to run a server from it: the plan says which, so no tenant's
+/// rights are asked for. 404 when there is none.
+pub async fn open_for_host(core: &Core, id: &str) -> Result<OpenImage> {
+    let found = record::get(&mut core.read().await?, id).await?;
+    let image = found.ok_or_else(|| not_found(id))?;
+    open(core, image).await?.ok_or_else(|| not_found(id))
+}
+
+async fn open(core: &Core, image: Image) -> Result<Option<OpenImage>> {
+    let Some(data) = &image.data else { return Ok(None) };
+    let size_bytes = data.size_bytes;
+    let file = File::open(files::path(core, &image.id)?).await.map_err(Error::internal)?;
+    let length = file.metadata().await.map_err(Error::internal)?.len();
+    if length != size_bytes {
+        let problem = format!("image {} has {length} bytes on disk instead of {size_bytes}", image.id);
+        return Err(Error::internal(problem));
+    }
+    Ok(Some(OpenImage { image, file, size_bytes }))
+}

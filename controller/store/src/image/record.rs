@@ -1,0 +1,166 @@
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use updraft_model::Timestamp;
+use updraft_model::image::{
+    ContainerFormat, DiskFormat, Image, ImageData, ImageStatus, MemberStatus, Visibility,
+};
+
+use crate::connection::{Conn, Tx};
+use crate::error::StoreError;
+use crate::select::Select;
+
+const SELECT: &str = "SELECT id, name, owner, status, visibility, protected, hidden, disk_format, container_format, \
+                      min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, \
+                      created_at, updated_at FROM images";
+
+fn from_row(row: &SqliteRow) -> Result<Image, StoreError> {
+    let corrupt = |column: &'static str| move || StoreError::corrupt(format!("images.{column}"));
+    let text = |column: &'static str| row.try_get::<String, _>(column);
+    let optional = |column: &'static str| row.try_get::<Option<String>, _>(column);
+    let disk_format = optional("disk_format")?
+        .map(|text| DiskFormat::parse(&text).ok_or_else(corrupt("disk_format")))
+        .transpose()?;
+    let container_format = optional("container_format")?
+        .map(|text| ContainerFormat::parse(&text).ok_or_else(corrupt("container_format")))
+        .transpose()?;
+    Ok(Image {
+        id: text("id")?,
+        name: optional("name")?,
+        owner: text("owner")?,
+        status: ImageStatus::parse(&text("status")?).ok_or_else(corrupt("status"))?,
+        visibility: Visibility::parse(&text("visibility")?).ok_or_else(corrupt("visibility"))?,
+        protected: row.try_get("protected")?,
+        hidden: row.try_get("hidden")?,
+        disk_format,
+        container_format,
+        min_disk_gib: row.try_get("min_disk_gib")?,
+        min_ram_mib: row.try_get("min_ram_mib")?,
+        data: data_from_row(row)?,
+        properties: serde_json::from_str(&text("properties")?).map_err(|_| corrupt("properties")())?,
+        tags: serde_json::from_str(&text("tags")?).map_err(|_| corrupt("tags")())?,
+        created_at: Timestamp(row.try_get("created_at")?),
+        updated_at: Timestamp(row.try_get("updated_at")?),
+    })
+}
+
+fn data_from_row(row: &SqliteRow) -> Result<Option<ImageData>, StoreError> {
+    let Some(size) = row.try_get::<Option<i64>, _>("size_bytes")? else { return Ok(None) };
+    let virtual_size: i64 = row.try_get("virtual_size_bytes")?;
+    let bytes = |value: i64| u64::try_from(value).map_err(|_| StoreError::corrupt("images.size_bytes"));
+    Ok(Some(ImageData {
+        size_bytes: bytes(size)?,
+        virtual_size_bytes: bytes(virtual_size)?,
+        md5: row.try_get("md5")?,
+        sha512: row.try_get("sha512")?,
+    }))
+}
+
+/// SQLite's integers are signed; no image comes near the limit of 2^63 bytes.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Adds an image. `Duplicate` when the id is taken.
+pub async fn insert(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO images (name, owner, status, visibility, protected, hidden, disk_format, container_format, \
+         min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, updated_at, \
+         created_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&image.name)
+    .bind(&image.owner)
+    .bind(image.status.as_str())
+    .bind(image.visibility.as_str())
+    .bind(image.protected)
+    .bind(image.hidden)
+    .bind(image.disk_format.map(DiskFormat::as_str))
+    .bind(image.container_format.map(ContainerFormat::as_str))
+    .bind(image.min_disk_gib)
+    .bind(image.min_ram_mib)
+    .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
+    .bind(image.data.as_ref().map(|data| signed(data.virtual_size_bytes)))
+    .bind(image.data.as_ref().map(|data| &data.md5))
+    .bind(image.data.as_ref().map(|data| &data.sha512))
+    .bind(serde_json::json!(image.properties).to_string())
+    .bind(serde_json::json!(image.tags).to_string())
+    .bind(image.updated_at.0)
+    .bind(image.created_at.0)
+    .bind(&image.id)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Writes every field but the id and the time of creation.
+pub async fn update(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE images SET name = ?, owner = ?, status = ?, visibility = ?, protected = ?, hidden = ?, \
+         disk_format = ?, container_format = ?, min_disk_gib = ?, min_ram_mib = ?, size_bytes = ?, \
+         virtual_size_bytes = ?, md5 = ?, sha512 = ?, properties = ?, tags = ?, updated_at = ? WHERE id = ?",
+    )
+    .bind(&image.name)
+    .bind(&image.owner)
+    .bind(image.status.as_str())
+    .bind(image.visibility.as_str())
+    .bind(image.protected)
+    .bind(image.hidden)
+    .bind(image.disk_format.map(DiskFormat::as_str))
+    .bind(image.container_format.map(ContainerFormat::as_str))
+    .bind(image.min_disk_gib)
+    .bind(image.min_ram_mib)
+    .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
+    .bind(image.data.as_ref().map(|data| signed(data.virtual_size_bytes)))
+    .bind(image.data.as_ref().map(|data| &data.md5))
+    .bind(image.data.as_ref().map(|data| &data.sha512))
+    .bind(serde_json::json!(image.properties).to_string())
+    .bind(serde_json::json!(image.tags).to_string())
+    .bind(image.updated_at.0)
+    .bind(&image.id)
+    .execute(tx.raw())
+    .await?;
+    Ok(())
+}
+
+/// Removes the record and its members; false when there was none.
+pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query("DELETE FROM images WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Image>, StoreError> {
+    let rows = Select::new(SELECT).and_eq("id", Some(id)).fetch(conn).await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// Every image of the cloud.
+pub async fn list_all(conn: &mut Conn) -> Result<Vec<Image>, StoreError> {
+    Select::new(SELECT).order("id", None).fetch(conn).await?.iter().map(from_row).collect()
+}
+
+/// What belongs in a project's lists: its own, public ones, and those offered to it with this member status
+/// (`None`: any); community images only when asked for.
+pub async fn list_for_project(
+    conn: &mut Conn,
+    project_id: &str,
+    member_status: Option<MemberStatus>,
+    with_community: bool,
+) -> Result<Vec<Image>, StoreError> {
+    let offered = "visibility = 'shared' AND id IN (SELECT image_id FROM image_members WHERE member_id = ";
+    let rows = Select::new(SELECT)
+        .and_raw("(owner = ")
+        .bind(project_id)
+        .raw(" OR visibility = 'public' OR (visibility = 'community' AND ")
+        .bind(with_community)
+        .raw(") OR (")
+        .raw(offered)
+        .bind(project_id)
+        .raw(" AND (")
+        .bind(member_status.map(MemberStatus::as_str))
+        .raw(" IS NULL OR status = ")
+        .bind(member_status.map(MemberStatus::as_str))
+        .raw("))))")
+        .order("id", None)
+        .fetch(conn)
+        .await?;
+    rows.iter().map(from_row).collect()
+}
