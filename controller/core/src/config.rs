@@ -15,6 +15,33 @@ pub struct Config {
     pub max_image_bytes: u64,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
+    /// What a host's agent proves itself with at `/host/v1`. `None`: no host is let in.
+    pub host_credential: Option<Secret>,
+    /// Where noVNC lies, served for graphical consoles.
+    pub novnc_directory: Option<PathBuf>,
+}
+
+/// A text that stays out of logs and panics.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself; compare it in constant time.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
 }
 
 /// Horizon keeps one token for a whole session, so an hour would log people out at work.
@@ -31,6 +58,8 @@ impl Config {
             images_directory,
             max_image_bytes: MAX_IMAGE_BYTES,
             token_lifetime: TOKEN_LIFETIME,
+            host_credential: None,
+            novnc_directory: None,
         }
     }
 }

@@ -11,6 +11,7 @@ mod nudge;
 mod password;
 
 pub mod compute;
+pub mod host;
 pub mod identity;
 pub mod image;
 pub mod network;
@@ -26,7 +27,7 @@ use updraft_token::Tokens;
 
 pub use caller::Caller;
 pub use clock::Clock;
-pub use config::Config;
+pub use config::{Config, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use nudge::{Nudge, Topic};
 pub use password::{MAX_PASSWORD_BYTES, Passwords};

@@ -1,1 +1,67 @@
-fn main() {}
+//! `updraft-controller`: the APIs, the truth behind them, and the work that follows.
+//!
+//! ```text
+//! updraft-controller --config FILE             run until SIGTERM or SIGINT
+//! updraft-controller --config FILE check-config
+//! ```
+
+mod config;
+mod error;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::error::Error;
+
+#[derive(Debug, Parser)]
+#[command(name = "updraft-controller", version, about = "Serves the cloud's APIs and plans the work behind them.")]
+struct Arguments {
+    /// The configuration file (TOML).
+    #[arg(long)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read and check the configuration, then exit.
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log_to_stderr();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("updraft-controller: {}", error::with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Error> {
+    let config = Config::load(&arguments.config)?;
+    match arguments.command {
+        Some(Command::CheckConfig) => {
+            println!("{}: ok", arguments.config.display());
+            Ok(())
+        }
+        None => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.map_err(Error::io("cannot start the runtime"))?.block_on(serve::serve(config))
+        }
+    }
+}
+
+/// `RUST_LOG` chooses what is logged; requests and their refusals with `debug`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}

@@ -1,0 +1,154 @@
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The configuration file. Unknown keys are refused; secrets are in files of their own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where the APIs are served.
+    pub listen: SocketAddr,
+    /// The SQLite file; made when it is missing.
+    pub database: PathBuf,
+    /// Where images lie.
+    pub images_dir: PathBuf,
+    /// Where the token keys lie; made when it is missing.
+    pub keys_dir: PathBuf,
+    /// How clients reach us, for links and the catalog; as each request came in when absent.
+    public_endpoint: Option<String>,
+    #[serde(default = "default_region")]
+    region: String,
+    /// Read when the cloud has no administrator yet.
+    admin_password_file: Option<PathBuf>,
+    /// What a host proves itself with.
+    host_credential_file: Option<PathBuf>,
+    /// The web console's folder; graphical consoles have no page of their own without it.
+    novnc_dir: Option<PathBuf>,
+    #[serde(default = "default_token_lifetime_s")]
+    token_lifetime_s: u64,
+    #[serde(default = "default_max_image_gib")]
+    max_image_gib: u64,
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+fn default_region() -> String {
+    "RegionOne".to_owned()
+}
+
+/// Horizon keeps one token for a whole session.
+fn default_token_lifetime_s() -> u64 {
+    12 * 3600
+}
+
+fn default_max_image_gib() -> u64 {
+    1024
+}
+
+const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
+const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+        let parsed: Self =
+            toml::from_str(&text).map_err(|source| Error::Config { path: path.to_owned(), source })?;
+        let config = Self { path: path.to_owned(), ..parsed };
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), Error> {
+        let refuse = |problem: String| Err(Error::setting(&self.path, problem));
+        if !TOKEN_LIFETIME_S.contains(&self.token_lifetime_s) {
+            return refuse(format!("token_lifetime_s must be in {TOKEN_LIFETIME_S:?}"));
+        }
+        if !MAX_IMAGE_GIB.contains(&self.max_image_gib) {
+            return refuse(format!("max_image_gib must be in {MAX_IMAGE_GIB:?}"));
+        }
+        if self.region.is_empty() || self.region.len() > 255 {
+            return refuse("region must have 1 to 255 bytes".into());
+        }
+        let url = self.public_endpoint.as_deref().unwrap_or("http://");
+        if !(url.starts_with("http://") || url.starts_with("https://")) {
+            return refuse("public_endpoint must start with http:// or https://".into());
+        }
+        self.admin_password()?;
+        self.host_credential()?;
+        Ok(())
+    }
+
+    /// The first administrator's password.
+    pub fn admin_password(&self) -> Result<Option<String>, Error> {
+        self.secret("admin_password_file", self.admin_password_file.as_deref())
+    }
+
+    fn host_credential(&self) -> Result<Option<String>, Error> {
+        self.secret("host_credential_file", self.host_credential_file.as_deref())
+    }
+
+    fn secret(&self, key: &str, file: Option<&Path>) -> Result<Option<String>, Error> {
+        let Some(file) = file else { return Ok(None) };
+        let text = fs::read_to_string(file)
+            .map_err(Error::io(format!("cannot read {key} = {}", file.display())))?;
+        match text.trim() {
+            "" => Err(Error::setting(&self.path, format!("{key} = {} is empty", file.display()))),
+            secret => Ok(Some(secret.to_owned())),
+        }
+    }
+
+    /// What the use cases need of it.
+    pub fn core(&self) -> Result<updraft_core::Config, Error> {
+        Ok(updraft_core::Config {
+            public_endpoint: self.public_endpoint.clone(),
+            region: self.region.clone(),
+            images_directory: self.images_dir.clone(),
+            max_image_bytes: self.max_image_gib << 30,
+            token_lifetime: Duration::from_secs(self.token_lifetime_s),
+            host_credential: self.host_credential()?.map(Into::into),
+            novnc_directory: self.novnc_dir.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = std::env::temp_dir().join(format!("updraft-config-{}.toml", uuid::Uuid::new_v4()));
+        std::fs::write(&file, text).unwrap();
+        let result = Config::load(&file).map_err(|error| crate::error::with_causes(&error));
+        std::fs::remove_file(&file).unwrap();
+        result
+    }
+
+    const LEAST: &str = "listen = '127.0.0.1:5000'\ndatabase = '/d'\nimages_dir = '/i'\nkeys_dir = '/k'\n";
+
+    #[test]
+    fn the_least_is_enough() {
+        let config = load(LEAST).unwrap().core().unwrap();
+        assert_eq!(config.region, "RegionOne");
+        assert_eq!(config.token_lifetime.as_secs(), 43_200);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, named) in [
+            ("image_dir = '/typo'", "image_dir"),
+            ("token_lifetime_s = 5", "token_lifetime_s"),
+            ("max_image_gib = 0", "max_image_gib"),
+            ("public_endpoint = 'cloud.example'", "public_endpoint"),
+            ("admin_password_file = '/nonexistent/password'", "admin_password_file"),
+        ] {
+            let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();
+            assert!(problem.contains(named), "{line}: {problem}");
+        }
+    }
+}

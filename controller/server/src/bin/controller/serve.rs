@@ -1,0 +1,84 @@
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use updraft_core::{Core, identity, image};
+use updraft_store::Store;
+use updraft_token::{KeyRepository, Tokens};
+
+use crate::config::Config;
+use crate::error::Error;
+
+/// How long answers under way may take once the controller is asked to stop. What they have not committed by
+/// then is rolled back; what they have is safe.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs the controller until SIGTERM or SIGINT.
+pub async fn serve(config: Config) -> Result<(), Error> {
+    let core = open(&config).await?;
+    let admin_password = config.admin_password()?;
+    let bootstrapped = identity::bootstrap::bootstrap(&core, admin_password).await;
+    bootstrapped.map_err(|source| Error::Bootstrap { source })?;
+    image::clean_up(&core).await.map_err(|source| Error::Bootstrap { source })?;
+
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(Error::io(format!("cannot listen on {}", config.listen)))?;
+    let address = listener.local_addr().map_err(Error::io("cannot tell the address listened on"))?;
+    let (stop, stopping) = watch::channel(false);
+    let background = tokio::spawn(updraft_core::run_background(core.clone(), stopping.clone()));
+    let router = updraft_api::router(core.clone());
+    let server = axum::serve(listener, router).with_graceful_shutdown(stopped(stopping));
+    let server = tokio::spawn(server.into_future());
+    // What starts us waits for this line.
+    println!("ready on http://{address}");
+    tracing::info!(%address, "ready");
+
+    wait_for_signal().await?;
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    let both = async { (server.await, background.await) };
+    if tokio::time::timeout(GRACE, both).await.is_err() {
+        tracing::warn!("some work did not end within {} s; it is resumed at the next start", GRACE.as_secs());
+    }
+    core.store.close().await;
+    Ok(())
+}
+
+async fn open(config: &Config) -> Result<Core, Error> {
+    if let Some(directory) = config.database.parent() {
+        make_directory(directory)?;
+    }
+    make_directory(&config.images_dir)?;
+    let keys = KeyRepository::open_or_create(&config.keys_dir).and_then(Tokens::new);
+    let tokens = keys.map_err(|source| Error::Keys { source })?;
+    let store = Store::open(&config.database).await.map_err(|source| Error::Store { source })?;
+    // Password hashes and console secrets are in it.
+    fs::set_permissions(&config.database, fs::Permissions::from_mode(0o600))
+        .map_err(Error::io(format!("cannot protect {}", config.database.display())))?;
+    Ok(Core::new(store, tokens, config.core()?))
+}
+
+/// For its owner alone when it is made here; one that is there stays as it is.
+fn make_directory(directory: &Path) -> Result<(), Error> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(Error::io(format!("cannot make {}", directory.display())))
+}
+
+async fn wait_for_signal() -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::io("cannot wait for SIGTERM"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("cannot wait for SIGINT"))?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // The sender gone means that the process ends.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
