@@ -23,6 +23,7 @@ mod error;
 mod link;
 mod memory;
 mod uplink;
+pub mod xsk;
 
 pub use error::{Error, Kind};
 pub use link::{Attachment, attachment, detach};

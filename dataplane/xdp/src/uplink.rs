@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aya::maps::{Map, MapData, XskMap};
@@ -27,7 +28,7 @@ const SOCKETS: &str = "SOCKETS";
 pub struct Uplink {
     ebpf: Ebpf,
     sockets: XskMap<MapData>,
-    tables: TableMemory,
+    tables: Arc<TableMemory>,
     pin_dir: PathBuf,
 }
 
@@ -61,12 +62,12 @@ impl Uplink {
         program(&mut ebpf)?.load().map_err(Error::of(Kind::Load, PROGRAM))?;
         let sockets = ebpf.take_map(SOCKETS).ok_or_else(|| Error::new(Kind::Load, SOCKETS))?;
         let sockets = XskMap::try_from(sockets).map_err(Error::of(Kind::Load, SOCKETS))?;
-        let tables = TableMemory::of_maps(&|name| map_fd(&ebpf, name))?;
+        let tables = Arc::new(TableMemory::of_maps(&|name| map_fd(&ebpf, name))?);
         Ok(Self { ebpf, sockets, tables, pin_dir: pin_dir.to_path_buf() })
     }
 
     /// The tables that the program and this process share.
-    pub fn tables(&self) -> &TableMemory {
+    pub fn tables(&self) -> &Arc<TableMemory> {
         &self.tables
     }
 

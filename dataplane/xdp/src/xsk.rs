@@ -96,7 +96,8 @@ fn open_here(interface: &str, queue: u32) -> Step<(Receiver, Sender)> {
     // SAFETY: a fresh descriptor that nobody else owns.
     let socket = Arc::new(Socket(unsafe { OwnedFd::from_raw_fd(fd) }));
     let umem = Arc::new(Umem::register(&socket.0, 2 * FRAMES).map_err(|error| ("register memory", error))?);
-    let rings = [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING, libc::XDP_TX_RING];
+    let rings =
+        [libc::XDP_UMEM_FILL_RING, libc::XDP_UMEM_COMPLETION_RING, libc::XDP_RX_RING, libc::XDP_TX_RING];
     for ring in rings {
         set_option(&socket.0, ring, &FRAMES).map_err(|error| ("make its rings", error))?;
     }

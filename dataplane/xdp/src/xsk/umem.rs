@@ -43,7 +43,11 @@ impl Umem {
 
     /// A received frame and the `META` bytes before it. The caller must be the frame's one user.
     #[allow(clippy::mut_from_ref)]
-    pub(super) fn received<const META: usize>(&self, address: u64, len: u32) -> Option<([u8; META], &mut [u8])> {
+    pub(super) fn received<const META: usize>(
+        &self,
+        address: u64,
+        len: u32,
+    ) -> Option<([u8; META], &mut [u8])> {
         let (start, len) = (usize::try_from(address).ok()?, len as usize);
         let room = start % FRAME_BYTES;
         if room < META || room + len > FRAME_BYTES || start + len > self.len {

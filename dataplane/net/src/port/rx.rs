@@ -1,0 +1,192 @@
+//! Filling a guest's receive ring.
+
+use std::sync::atomic::Ordering;
+
+use updraft_vhost::QueueHandle;
+use updraft_virtio::features::VERSION_1;
+use updraft_virtio::{Chain, QueueError};
+
+use super::PortCounters;
+use crate::offload::{LEGACY_VNET_HEADER_BYTES, Offload, VNET_HEADER_BYTES, feature};
+
+/// Receive buffers that one frame may be spread over: a 64 KiB frame over the smallest buffers that Linux posts.
+const MAX_BUFFERS: usize = 64;
+
+/// What follows the head of a frame.
+#[derive(Clone, Copy)]
+pub enum Body<'a> {
+    /// `len` bytes in the sender's memory, `offset` bytes into its chain.
+    Guest { chain: &'a Chain, offset: usize, len: usize },
+    /// Bytes of our own.
+    Bytes(&'a [u8]),
+}
+
+impl Body<'_> {
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Guest { len, .. } => *len,
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies `len` bytes from `from` on into the receiver's buffer.
+    #[inline]
+    fn copy_to(&self, target: &Chain, target_offset: usize, from: usize, len: usize) {
+        match self {
+            Self::Guest { chain, offset, .. } => target.copy_from(target_offset, chain, offset + from, len),
+            Self::Bytes(bytes) => target.write(target_offset, &bytes[from..from + len]),
+        };
+    }
+
+    /// Copies all of it into private memory; how many bytes.
+    pub fn read(&self, bytes: &mut [u8]) -> usize {
+        match self {
+            Self::Guest { chain, offset, len } => {
+                let len = (*len).min(bytes.len());
+                chain.read(*offset, &mut bytes[..len])
+            }
+            Self::Bytes(body) => {
+                let len = body.len().min(bytes.len());
+                bytes[..len].copy_from_slice(&body[..len]);
+                len
+            }
+        }
+    }
+}
+
+/// Why a frame is not in the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The guest has posted too few buffers.
+    RingFull,
+    /// The frame does not fit a buffer, and the driver does not merge buffers.
+    TooLong,
+    /// The driver broke the rules of the ring.
+    Broken,
+}
+
+/// A running receive ring.
+#[derive(Debug)]
+pub struct RxQueue {
+    handle: QueueHandle,
+    header_bytes: usize,
+    mergeable: bool,
+    /// Buffers for the frame at hand.
+    buffers: Vec<Chain>,
+    packets: u64,
+    bytes: u64,
+}
+
+impl RxQueue {
+    pub fn new(mut handle: QueueHandle) -> Self {
+        let mergeable = handle.features & feature::MRG_RXBUF != 0;
+        let long = mergeable || handle.features & VERSION_1 != 0;
+        // New buffers are found when a frame comes; nobody need tell us.
+        handle.queue.disable_kicks();
+        Self {
+            handle,
+            header_bytes: if long { VNET_HEADER_BYTES } else { LEGACY_VNET_HEADER_BYTES },
+            mergeable,
+            buffers: (0..MAX_BUFFERS).map(|_| Chain::new()).collect(),
+            packets: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Feature bits that the driver accepted.
+    pub fn features(&self) -> u64 {
+        self.handle.features
+    }
+
+    pub fn base(&self) -> u16 {
+        self.handle.queue.base()
+    }
+
+    /// Puts one frame into the ring: `head` (whose first [`VNET_HEADER_BYTES`] are room for the header, and are
+    /// overwritten), then `body`. The driver sees it after [`RxQueue::publish`].
+    ///
+    /// # Errors
+    /// The frame does not fit; the ring is as before.
+    #[inline]
+    pub fn deliver(&mut self, offload: &Offload, head: &mut [u8], body: Body<'_>) -> Result<(), Refused> {
+        let skipped = VNET_HEADER_BYTES - self.header_bytes;
+        let total = head.len() - skipped + body.len();
+        let count = self.gather(total)?;
+        head[skipped..VNET_HEADER_BYTES]
+            .copy_from_slice(&offload.to_header(count as u16)[..self.header_bytes]);
+        let head = &head[skipped..];
+        let mut at = 0;
+        for buffer in &self.buffers[..count] {
+            let room = buffer.writable_len().min(total - at);
+            let from_head = head.len().saturating_sub(at).min(room);
+            if from_head > 0 {
+                buffer.write(0, &head[at..at + from_head]);
+            }
+            if from_head < room {
+                body.copy_to(buffer, from_head, at + from_head - head.len(), room - from_head);
+            }
+            self.handle.queue.complete(buffer.ticket(), room as u32);
+            at += room;
+        }
+        self.packets += 1;
+        self.bytes += (total - self.header_bytes) as u64;
+        Ok(())
+    }
+
+    /// Pops buffers for `total` bytes; how many.
+    #[inline]
+    fn gather(&mut self, total: usize) -> Result<usize, Refused> {
+        let limit = if self.mergeable { MAX_BUFFERS } else { 1 };
+        let (mut count, mut room) = (0, 0);
+        while room < total {
+            let refused =
+                match self.buffers[..limit].get_mut(count).map(|buffer| self.handle.queue.pop(buffer)) {
+                    Some(Ok(true)) => {
+                        room += self.buffers[count].writable_len();
+                        count += 1;
+                        // The header must lie in the first buffer whole (5.1.6.4).
+                        if room >= self.header_bytes {
+                            continue;
+                        }
+                        Refused::TooLong
+                    }
+                    Some(Ok(false)) => Refused::RingFull,
+                    Some(Err(error)) => self.broken(error),
+                    None => Refused::TooLong,
+                };
+            if count > 0 {
+                self.handle.queue.unpop(self.buffers[0].ticket());
+            }
+            return Err(refused);
+        }
+        Ok(count)
+    }
+
+    #[cold]
+    fn broken(&mut self, error: QueueError) -> Refused {
+        if self.packets != u64::MAX {
+            tracing::warn!(%error, "receive ring retired");
+            self.handle.report_broken();
+            // Said once.
+            self.packets = u64::MAX;
+        }
+        Refused::Broken
+    }
+
+    /// Shows the driver what was delivered, and counts it.
+    #[inline]
+    pub fn publish(&mut self, counters: &PortCounters) {
+        if self.packets == 0 || self.packets == u64::MAX {
+            return;
+        }
+        self.handle.publish();
+        counters.rx_packets.fetch_add(self.packets, Ordering::Relaxed);
+        counters.rx_bytes.fetch_add(self.bytes, Ordering::Relaxed);
+        (self.packets, self.bytes) = (0, 0);
+    }
+}
