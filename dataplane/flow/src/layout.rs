@@ -195,13 +195,14 @@ pub struct AddressEntry {
     /// Port or router index.
     pub index: Word,
     pub address: [Word64; 2],
+    /// The MAC that ARP announces. Of a floating IP: that of its router's interface towards the fixed address
+    /// (ARP announces the gateway's).
     pub mac: Word64,
     /// Of a port's fixed address: its floating IP, or 0. Of a floating IP: the fixed address.
     pub translated: [Word64; 2],
     /// Of either: the router that translates.
     pub router: Word,
-    /// Of a floating IP: the network of the fixed address.
-    pub inner_network: Word,
+    pub reserved: Word,
 }
 
 /// A guest's port.
