@@ -155,8 +155,8 @@ fn root_ports(argv: &mut Argv, count: usize) {
 
 fn network_card(argv: &mut Argv, index: usize, nic: &NicSpec, bus: &str) {
     let NicSpec { mac, queue_pairs, mtu, .. } = nic;
-    argv.add("-chardev", client_socket(&format!("port-{index}"), &nic.socket));
-    argv.add("-netdev", format!("vhost-user,id=net{index},chardev=port-{index},queues={queue_pairs}"));
+    argv.add("-chardev", client_socket(&format!("vhost{index}"), &nic.socket));
+    argv.add("-netdev", format!("vhost-user,id=net{index},chardev=vhost{index},queues={queue_pairs}"));
     let many =
         if *queue_pairs > 1 { format!(",mq=on,vectors={}", 2 * queue_pairs + 2) } else { String::new() };
     argv.add(
@@ -219,7 +219,7 @@ mod tests {
         assert!(text.contains("mac=02:00:00:00:00:02,host_mtu=1500") && text.contains("mq=on,vectors=10"));
         assert!(text.contains("path=/run/u/root,reconnect=1"));
         // Every kind of option by which QEMU would open, and perhaps guess the format of, a file.
-        for opening in ["-drive", "-hda", "-cdrom", "-blockdev", "file=", "-kernel", "-net "] {
+        for opening in ["-drive", "-hda", "-cdrom", "-blockdev", ",file=", "-kernel", "-net "] {
             assert!(!text.contains(opening), "{opening} in {text}");
         }
     }

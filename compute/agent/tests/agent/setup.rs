@@ -1,0 +1,157 @@
+//! A host of one test, and plans for it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha512};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use updraft_agent::agent::Agent;
+use updraft_agent::config::{AcceleratorChoice, Config};
+use updraft_base::{DiskId, HostId, ImageId, ServerId};
+use updraft_compute_api::metadata::ServerMetadata;
+use updraft_compute_api::observed::{HostObserved, ServerObserved, ServerState};
+use updraft_compute_api::plan::{
+    HostPlan, ImageFormat, ImageSource, Power, PowerPlan, RootDisk, ServerPlan,
+};
+
+use crate::controller::{CREDENTIAL, Controller, Shared};
+
+/// A boot sector that says `hello` on the first serial port, echoes what it reads there, and at a `p` powers the
+/// machine off (q35's PM1a control register is at 0x604: ACPI S5).
+const BOOT_SECTOR: [u8; 72] = [
+    0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x40, 0x7c, 0xac, 0x84, 0xc0, 0x74, 0x05, 0xe8, 0x21, 0x00, 0xeb, 0xf6, 0xba,
+    0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8, 0xba, 0xf8, 0x03, 0xec, 0x3c, 0x70, 0x74, 0x05, 0xe8, 0x0c, 0x00, 0xeb,
+    0xeb, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd, 0x50, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x20, 0x74,
+    0xf8, 0x58, 0xba, 0xf8, 0x03, 0xee, 0xc3, b'h', b'e', b'l', b'l', b'o', b'\r', b'\n', 0,
+];
+pub const IMAGE_BYTES: usize = 1 << 20;
+
+/// The raw image of a disk that holds the boot sector.
+pub fn bootable_image() -> Vec<u8> {
+    let mut image = vec![0; IMAGE_BYTES];
+    image[..BOOT_SECTOR.len()].copy_from_slice(&BOOT_SECTOR);
+    image[510..512].copy_from_slice(&[0x55, 0xaa]);
+    image
+}
+
+/// The folders of a host, its controller, and its agent when that runs.
+pub struct TestHost {
+    _dir: TempDir,
+    pub controller: Option<Controller>,
+    pub config: Config,
+    pub agent: Option<Agent>,
+    pub image: ImageSource,
+}
+
+impl TestHost {
+    /// Everything but the agent. `change` may spoil the configuration.
+    pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
+        let dir = tempfile::tempdir().unwrap();
+        let content = bootable_image();
+        let image = ImageSource {
+            id: ImageId::random(),
+            format: ImageFormat::Raw,
+            size_bytes: content.len() as u64,
+            sha512: Sha512::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let host_id = HostId::random();
+        let plan = HostPlan { host_id, generation: 1, servers: vec![], network: Default::default() };
+        let shared = Shared {
+            plan: watch::Sender::new(plan),
+            observed: watch::Sender::new(None),
+            images: [(image.id.to_string(), content)].into(),
+            downloads: Default::default(),
+        };
+        let controller = Controller::start(SocketAddr::from(([127, 0, 0, 1], 0)), Arc::new(shared)).await;
+        let credential_file = dir.path().join("credential");
+        std::fs::write(&credential_file, CREDENTIAL).unwrap();
+        let mut config = Config {
+            host_id: Some(host_id),
+            controller_url: format!("http://{}", controller.address),
+            credential_file,
+            listen: free_address(),
+            agent_url: None,
+            state_dir: dir.path().join("state"),
+            run_dir: dir.path().join("run"),
+            netd_socket: dir.path().join("netd"),
+            metadata_socket: dir.path().join("metadata"),
+            blkd_binary: sibling("updraft-blkd"),
+            qemu_binary: "qemu-system-x86_64".into(),
+            accelerator: AcceleratorChoice::Tcg,
+            tcg_cpu_model: "Nehalem".into(),
+            cgroup_parent: None,
+            cpu_overcommit: 4.0,
+            memory_reserve_mib: 512,
+            disk_reserve_gib: 0,
+            image_keep_s: 3600,
+        };
+        change(&mut config);
+        Self { _dir: dir, controller: Some(controller), config, agent: None, image }
+    }
+
+    pub async fn start_agent(&mut self) {
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_updraft-agent"));
+        self.agent = Some(Agent::start(self.config.clone(), binary).await.unwrap());
+    }
+
+    /// As kill -9 does, seen from the guests: everything of the agent stops at once.
+    pub async fn drop_agent(&mut self) {
+        self.agent = None;
+        // The aborted tasks are dropped by the runtime a little later.
+        let listen = self.config.listen;
+        while tokio::net::TcpListener::bind(listen).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn controller(&self) -> &Controller {
+        self.controller.as_ref().unwrap()
+    }
+
+    /// A server that boots the test's image.
+    pub fn server(&self) -> ServerPlan {
+        ServerPlan {
+            id: ServerId::random(),
+            power: PowerPlan { desired: Power::On, epoch: 1, soft_reboot_epoch: 0 },
+            vcpus: 1,
+            memory_mib: 32,
+            root_disk: RootDisk { id: DiskId::random(), image: self.image.clone(), size_bytes: 4 << 20 },
+            port_ids: vec![],
+            config_drive: true,
+            metadata: ServerMetadata { hostname: "vm".into(), ..ServerMetadata::default() },
+        }
+    }
+
+    /// An answer of the agent's own HTTP.
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        let url = format!("http://{}{path}", self.config.listen);
+        reqwest::Client::new().get(url).bearer_auth(CREDENTIAL).send().await.unwrap()
+    }
+}
+
+pub fn observed_server(observed: &HostObserved, id: ServerId) -> Option<&ServerObserved> {
+    observed.servers.iter().find(|server| server.id == id)
+}
+
+pub fn is_running(observed: &HostObserved, id: ServerId) -> bool {
+    observed_server(observed, id).is_some_and(|server| server.state == ServerState::Running)
+}
+
+/// The pid in a process record.
+pub fn recorded_pid(record: &Path) -> u32 {
+    let text = std::fs::read(record).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&text).unwrap()["pid"].as_u64().unwrap() as u32
+}
+
+/// Another program of the workspace, built into the same folder.
+fn sibling(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_updraft-agent")).with_file_name(name)
+}
+
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
