@@ -28,5 +28,7 @@ pub struct Network {
     pub network_type: String,
     pub physical_network: Option<String>,
     pub segmentation_id: Option<i64>,
+    /// Ids of its subnets, in the order in which they were made. Read with the network, written with the subnets.
+    pub subnets: Vec<String>,
     pub standard: Standard,
 }

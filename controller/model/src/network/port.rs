@@ -24,6 +24,8 @@ pub struct Port {
     pub device_owner: String,
     /// The server whose card this is. Set by compute alone, so that no tenant's `device_id` becomes an identity.
     pub server_id: Option<String>,
+    /// Which of the server's cards it is, from 0.
+    pub server_position: u32,
     /// True when compute made the port and so deletes it with the server.
     pub owned_by_server: bool,
     /// The host on which the port is plugged in.

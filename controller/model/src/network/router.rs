@@ -1,4 +1,4 @@
-use super::{HostRoute, Standard};
+use super::{FixedIp, HostRoute, Standard};
 
 /// Joins subnets, and them to an external network. Its interfaces are ports with its id as `device_id`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Gateway {
     pub port_id: String,
     /// Guests without a floating IP reach the outside under the router's address.
     pub enable_snat: bool,
+    /// The port's addresses. Read with the router, written with the port.
+    pub fixed_ips: Vec<FixedIp>,
 }
 
 impl Router {

@@ -59,6 +59,7 @@ CREATE TABLE ports (
     device_id TEXT NOT NULL,
     device_owner TEXT NOT NULL,
     server_id TEXT,
+    server_position INTEGER NOT NULL,
     owned_by_server INTEGER NOT NULL,
     host_id TEXT,
     binding_profile TEXT NOT NULL,

@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use updraft_model::network::Network;
@@ -10,6 +12,9 @@ use crate::select::Select;
 const SELECT: &str = "SELECT id, project_id, name, admin_state_up, shared, external, is_default, mtu, \
      port_security_enabled, dns_domain, network_type, physical_network, segmentation_id, \
      description, tags, created_at, updated_at, revision FROM networks";
+
+/// Networks whose subnets are fetched by one statement; bounds its number of parameters.
+const CHUNK: usize = 500;
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +41,7 @@ fn from_row(row: &SqliteRow) -> Result<Network, StoreError> {
         network_type: row.try_get("network_type")?,
         physical_network: row.try_get("physical_network")?,
         segmentation_id: row.try_get("segmentation_id")?,
+        subnets: Vec::new(),
         standard: standard(row)?,
     })
 }
@@ -102,8 +108,8 @@ pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Network>, StoreError> {
-    let rows = Select::new(SELECT).and_eq("id", Some(id)).fetch(conn).await?;
-    rows.first().map(from_row).transpose()
+    let filter = NetworkFilter { ids: Some(vec![id.to_owned()]), ..NetworkFilter::default() };
+    Ok(list(conn, &filter).await?.pop())
 }
 
 /// Networks in the order in which they were made.
@@ -115,5 +121,27 @@ pub async fn list(conn: &mut Conn, filter: &NetworkFilter) -> Result<Vec<Network
     if let Some(project) = filter.visible_to.as_deref() {
         select = select.and_raw("(project_id = ").bind(project).raw(" OR shared = 1 OR external = 1)");
     }
-    select.order("created_at, id", None).fetch(conn).await?.iter().map(from_row).collect()
+    let rows = select.order("created_at, id", None).fetch(conn).await?;
+    let mut networks = rows.iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+    for chunk in networks.chunks_mut(CHUNK) {
+        load_subnets(conn, chunk).await?;
+    }
+    Ok(networks)
+}
+
+async fn load_subnets(conn: &mut Conn, networks: &mut [Network]) -> Result<(), StoreError> {
+    let ids: Vec<String> = networks.iter().map(|network| network.id.clone()).collect();
+    let mut by_id: HashMap<String, &mut Network> =
+        networks.iter_mut().map(|network| (network.id.clone(), network)).collect();
+    let rows = Select::new("SELECT id, network_id FROM subnets")
+        .and_in("network_id", Some(&ids))
+        .order("created_at, id", None)
+        .fetch(conn)
+        .await?;
+    for row in &rows {
+        if let Some(network) = by_id.get_mut(row.try_get::<&str, _>("network_id")?) {
+            network.subnets.push(row.try_get("id")?);
+        }
+    }
+    Ok(())
 }

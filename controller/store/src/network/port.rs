@@ -3,15 +3,16 @@ use std::net::IpAddr;
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use updraft_base::MacAddress;
 use updraft_model::network::{FixedIp, Port, PortStatus};
 
-use super::columns::{json, object, parsed, standard, to_json};
+use super::columns::{integer, json, object, parsed, standard, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, network_id, project_id, name, mac, admin_state_up, status, device_id, device_owner, \
-     server_id, owned_by_server, host_id, binding_profile, vnic_type, allowed_address_pairs, extra_dhcp_opts, \
+     server_id, server_position, owned_by_server, host_id, binding_profile, vnic_type, allowed_address_pairs, extra_dhcp_opts, \
      port_security_enabled, dns_name, description, tags, created_at, updated_at, revision FROM ports";
 
 /// Ports whose addresses and groups are fetched by one statement; bounds its number of parameters.
@@ -50,6 +51,7 @@ fn from_row(row: &SqliteRow) -> Result<Port, StoreError> {
         device_id: row.try_get("device_id")?,
         device_owner: row.try_get("device_owner")?,
         server_id: row.try_get("server_id")?,
+        server_position: integer(row, "server_position")?,
         owned_by_server: row.try_get("owned_by_server")?,
         host_id: row.try_get("host_id")?,
         binding_profile: object(row, "binding_profile")?,
@@ -68,9 +70,9 @@ fn from_row(row: &SqliteRow) -> Result<Port, StoreError> {
 pub async fn insert(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO ports (id, network_id, project_id, name, mac, admin_state_up, status, device_id, device_owner, \
-         server_id, owned_by_server, host_id, binding_profile, vnic_type, allowed_address_pairs, extra_dhcp_opts, \
+         server_id, server_position, owned_by_server, host_id, binding_profile, vnic_type, allowed_address_pairs, extra_dhcp_opts, \
          port_security_enabled, dns_name, description, tags, created_at, updated_at, revision) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&port.id)
     .bind(&port.network_id)
@@ -82,6 +84,7 @@ pub async fn insert(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     .bind(&port.device_id)
     .bind(&port.device_owner)
     .bind(&port.server_id)
+    .bind(i64::from(port.server_position))
     .bind(port.owned_by_server)
     .bind(&port.host_id)
     .bind(to_json(&port.binding_profile)?)
@@ -104,7 +107,7 @@ pub async fn insert(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
 pub async fn update(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE ports SET project_id = ?, name = ?, mac = ?, admin_state_up = ?, status = ?, device_id = ?, \
-         device_owner = ?, server_id = ?, owned_by_server = ?, host_id = ?, binding_profile = ?, vnic_type = ?, \
+         device_owner = ?, server_id = ?, server_position = ?, owned_by_server = ?, host_id = ?, binding_profile = ?, vnic_type = ?, \
          allowed_address_pairs = ?, extra_dhcp_opts = ?, port_security_enabled = ?, dns_name = ?, \
          description = ?, tags = ?, updated_at = ?, revision = ? WHERE id = ?",
     )
@@ -116,6 +119,7 @@ pub async fn update(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     .bind(&port.device_id)
     .bind(&port.device_owner)
     .bind(&port.server_id)
+    .bind(i64::from(port.server_position))
     .bind(port.owned_by_server)
     .bind(&port.host_id)
     .bind(to_json(&port.binding_profile)?)
@@ -169,7 +173,17 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Port>, StoreError> 
     Ok(list(conn, &filter).await?.pop())
 }
 
-/// Ports in the order in which they were made.
+/// Whether a port of the network has this MAC.
+pub async fn has_mac(conn: &mut Conn, network_id: &str, mac: MacAddress) -> Result<bool, StoreError> {
+    let row = sqlx::query("SELECT 1 AS one FROM ports WHERE network_id = ? AND mac = ?")
+        .bind(network_id)
+        .bind(mac.to_string())
+        .fetch_optional(conn.raw())
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Ports in the order in which they were made; those of one server in the order of its cards.
 pub async fn list(conn: &mut Conn, filter: &PortFilter) -> Result<Vec<Port>, StoreError> {
     let mut select = Select::new(SELECT)
         .and_in("id", filter.ids.as_deref())
@@ -198,7 +212,7 @@ pub async fn list(conn: &mut Conn, filter: &PortFilter) -> Result<Vec<Port>, Sto
             .bind(project)
             .raw("))");
     }
-    let rows = select.order("created_at, id", None).fetch(conn).await?;
+    let rows = select.order("server_position, created_at, id", None).fetch(conn).await?;
     let mut ports = rows.iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
     for chunk in ports.chunks_mut(CHUNK) {
         load_parts(conn, chunk).await?;

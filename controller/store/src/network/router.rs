@@ -1,8 +1,11 @@
+use std::collections::HashMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use updraft_model::network::{Gateway, Router};
 
 use super::columns::{json, standard, to_json};
+use super::port::{self, PortFilter};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::select::Select;
@@ -27,7 +30,12 @@ fn from_row(row: &SqliteRow) -> Result<Router, StoreError> {
         project_id: row.try_get("project_id")?,
         name: row.try_get("name")?,
         admin_state_up: row.try_get("admin_state_up")?,
-        gateway: network_id.zip(port_id).map(|(network_id, port_id)| Gateway { network_id, port_id, enable_snat }),
+        gateway: network_id.zip(port_id).map(|(network_id, port_id)| Gateway {
+            network_id,
+            port_id,
+            enable_snat,
+            fixed_ips: Vec::new(),
+        }),
         routes: json(row, "routes")?,
         standard: standard(row)?,
     })
@@ -86,8 +94,8 @@ pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Router>, StoreError> {
-    let rows = Select::new(SELECT).and_eq("id", Some(id)).fetch(conn).await?;
-    rows.first().map(from_row).transpose()
+    let filter = RouterFilter { ids: Some(vec![id.to_owned()]), ..RouterFilter::default() };
+    Ok(list(conn, &filter).await?.pop())
 }
 
 /// Routers in the order in which they were made.
@@ -99,5 +107,12 @@ pub async fn list(conn: &mut Conn, filter: &RouterFilter) -> Result<Vec<Router>,
         .order("created_at, id", None)
         .fetch(conn)
         .await?;
-    rows.iter().map(from_row).collect()
+    let mut routers = rows.iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
+    let port_ids = routers.iter().filter_map(|router| Some(router.gateway.as_ref()?.port_id.clone())).collect();
+    let ports = port::list(conn, &PortFilter { ids: Some(port_ids), ..PortFilter::default() }).await?;
+    let mut addresses: HashMap<String, _> = ports.into_iter().map(|port| (port.id, port.fixed_ips)).collect();
+    for gateway in routers.iter_mut().filter_map(|router| router.gateway.as_mut()) {
+        gateway.fixed_ips = addresses.remove(&gateway.port_id).unwrap_or_default();
+    }
+    Ok(routers)
 }

@@ -1,0 +1,117 @@
+//! How many of each resource a project may have. Counted in the transaction that adds one, so never exceeded.
+
+use std::collections::BTreeMap;
+
+use updraft_model::network::{QUOTAS, QuotaResource, UNLIMITED};
+use updraft_store::network::quota;
+use updraft_store::{Conn, Tx};
+
+use super::access::{forbidden, scope};
+use super::error::invalid_attribute;
+use crate::{Caller, Core, Error, ErrorKind, Result};
+
+/// A resource's limit, and how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    pub limit: i64,
+    pub used: i64,
+}
+
+/// Refuses when the project may not have one more of `resource`. Call it in the transaction that adds it.
+pub(super) async fn check(tx: &mut Tx, project_id: &str, resource: &str) -> Result<()> {
+    let limit = limits(tx, project_id).await?.get(resource).copied().unwrap_or(UNLIMITED);
+    if limit == UNLIMITED || quota::in_use(tx, project_id, resource).await? < limit {
+        return Ok(());
+    }
+    let message = format!("Quota exceeded for resources: ['{resource}'].");
+    Err(Error::new(ErrorKind::OverQuota, "OverQuota", message))
+}
+
+async fn limits(conn: &mut Conn, project_id: &str) -> Result<BTreeMap<String, i64>> {
+    let mut limits = defaults();
+    limits.extend(quota::limits(conn, project_id).await?);
+    Ok(limits)
+}
+
+/// The limits of a project that has none of its own.
+pub fn defaults() -> BTreeMap<String, i64> {
+    QUOTAS.iter().map(|resource| (resource.name.to_owned(), resource.default_limit)).collect()
+}
+
+fn may_see(caller: &Caller, project_id: &str) -> Result<()> {
+    match scope(caller, "get_quota")? {
+        Some(own) if own != project_id => Err(forbidden("get_quota")),
+        _ => Ok(()),
+    }
+}
+
+/// A project's limits: the caller's own, or anybody's for administrators.
+pub async fn get(core: &Core, caller: &Caller, project_id: &str) -> Result<BTreeMap<String, i64>> {
+    may_see(caller, project_id)?;
+    limits(&mut core.read().await?, project_id).await
+}
+
+/// The same with what is used.
+pub async fn usage(core: &Core, caller: &Caller, project_id: &str) -> Result<BTreeMap<String, Usage>> {
+    may_see(caller, project_id)?;
+    let mut conn = core.read().await?;
+    let mut usage = BTreeMap::new();
+    for (resource, limit) in limits(&mut conn, project_id).await? {
+        let used = quota::in_use(&mut conn, project_id, &resource).await?;
+        usage.insert(resource, Usage { limit, used });
+    }
+    Ok(usage)
+}
+
+/// The projects whose limits an administrator has set.
+pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<(String, BTreeMap<String, i64>)>> {
+    if !caller.is_admin() {
+        return Err(forbidden("get_quota"));
+    }
+    let mut conn = core.read().await?;
+    let mut quotas = Vec::new();
+    for project in quota::projects(&mut conn).await? {
+        let limits = limits(&mut conn, &project).await?;
+        quotas.push((project, limits));
+    }
+    Ok(quotas)
+}
+
+/// Sets limits; for administrators.
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    project_id: &str,
+    change: BTreeMap<String, i64>,
+) -> Result<BTreeMap<String, i64>> {
+    if !caller.is_admin() {
+        return Err(forbidden("update_quota"));
+    }
+    for (resource, limit) in &change {
+        if QuotaResource::by_name(resource).is_none() {
+            return Err(Error::bad_request("HTTPBadRequest", format!("Unrecognized attribute(s) '{resource}'")));
+        }
+        if *limit < UNLIMITED {
+            return Err(invalid_attribute(resource, format!("'{limit}' should be -1 or more")));
+        }
+    }
+    let project_id = project_id.to_owned();
+    core.write(move |tx| {
+        Box::pin(async move {
+            for (resource, limit) in change {
+                quota::set(tx, &project_id, &resource, limit).await?;
+            }
+            limits(tx, &project_id).await
+        })
+    })
+    .await
+}
+
+/// Gives the project the default limits again; for administrators.
+pub async fn reset(core: &Core, caller: &Caller, project_id: &str) -> Result<()> {
+    if !caller.is_admin() {
+        return Err(forbidden("delete_quota"));
+    }
+    let project_id = project_id.to_owned();
+    core.write(move |tx| Box::pin(async move { Ok(quota::reset(tx, &project_id).await?) })).await
+}

@@ -1,0 +1,177 @@
+//! Routers. [`super::router_interface`] joins them to subnets, [`super::gateway`] to the outside.
+
+use updraft_model::Timestamp;
+use updraft_model::id::new_uuid;
+use updraft_model::network::{HostRoute, Port, Router, Standard, device_owner, ipam};
+use updraft_store::network::floating_ip::{self, FloatingIpFilter};
+use updraft_store::network::port::{self, PortFilter};
+use updraft_store::network::router;
+pub use updraft_store::network::router::RouterFilter;
+use updraft_store::network::subnet;
+use updraft_store::{Conn, Tx};
+use updraft_wire::network::{CreateRouter, RouteFields, UpdateRouter};
+
+use super::access::{may_change, owner_of_new, scope};
+use super::change::change;
+use super::error::{bad_request, found, router_not_found};
+use super::{gateway, input, quota};
+use crate::{Caller, Core, Error, Result};
+
+/// Makes routers, all or none.
+pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateRouter>) -> Result<Vec<Router>> {
+    let (caller, now) = (caller.clone(), core.clock.now());
+    change(core, move |tx| {
+        Box::pin(async move {
+            let mut routers = Vec::with_capacity(requests.len());
+            for request in requests {
+                routers.push(create_one(tx, &caller, request, now).await?);
+            }
+            Ok(routers)
+        })
+    })
+    .await
+}
+
+async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRouter, now: Timestamp) -> Result<Router> {
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_router")?;
+    check_kind(request.distributed, request.ha)?;
+    quota::check(tx, &project_id, "router").await?;
+    let mut router = Router {
+        id: new_uuid(),
+        project_id,
+        name: input::text("name", request.name)?,
+        admin_state_up: request.admin_state_up.unwrap_or(true),
+        gateway: None,
+        routes: Vec::new(),
+        standard: Standard {
+            tags: input::tags(request.tags.unwrap_or_default())?,
+            ..Standard::new(now, input::text("description", request.description)?)
+        },
+    };
+    router::insert(tx, &router).await?;
+    if let Some(fields) = request.external_gateway_info {
+        gateway::set(tx, caller, &mut router, fields, now).await?;
+    }
+    router.routes = read_routes(tx, &router, &request.routes.unwrap_or_default()).await?;
+    router::update(tx, &router).await?;
+    Ok(router)
+}
+
+/// Routing happens on each host, so there is no other kind of router to ask for.
+fn check_kind(distributed: Option<bool>, ha: Option<bool>) -> Result<()> {
+    if ha == Some(true) || distributed == Some(true) {
+        return Err(bad_request("router", "the kind of a router cannot be chosen in this cloud"));
+    }
+    Ok(())
+}
+
+/// The router, if it is the caller's.
+pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Router> {
+    scope(caller, "get_router")?;
+    visible(&mut core.read().await?, caller, id).await
+}
+
+/// The same inside a transaction.
+pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Router> {
+    let router = router::get(conn, id).await?.filter(|router| caller.sees(&router.project_id));
+    found(router, || router_not_found(id))
+}
+
+/// Routers that the caller sees.
+pub async fn list(core: &Core, caller: &Caller, filter: RouterFilter) -> Result<Vec<Router>> {
+    let filter = RouterFilter { project_id: scope(caller, "get_router")?, ..filter };
+    Ok(router::list(&mut core.read().await?, &filter).await?)
+}
+
+/// The ports by which the router is joined to subnets.
+pub(super) async fn interfaces(conn: &mut Conn, id: &str) -> Result<Vec<Port>> {
+    let filter = PortFilter {
+        device_ids: Some(vec![id.to_owned()]),
+        device_owners: Some(vec![device_owner::ROUTER_INTERFACE.to_owned()]),
+        ..PortFilter::default()
+    };
+    Ok(port::list(conn, &filter).await?)
+}
+
+/// Changes a router: its name, its gateway, its routes.
+pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRouter) -> Result<Router> {
+    check_kind(request.distributed, request.ha)?;
+    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+    change(core, move |tx| {
+        Box::pin(async move {
+            let mut router = visible(tx, &caller, &id).await?;
+            may_change(&caller, &router.project_id, "update_router")?;
+            input::replace_text("name", &mut router.name, request.name)?;
+            input::replace_text("description", &mut router.standard.description, request.description)?;
+            router.admin_state_up = request.admin_state_up.unwrap_or(router.admin_state_up);
+            match request.external_gateway_info {
+                None => {}
+                Some(Some(fields)) if fields.network_id.is_some() => {
+                    gateway::set(tx, &caller, &mut router, fields, now).await?;
+                }
+                Some(_) => gateway::clear(tx, &mut router).await?,
+            }
+            if let Some(routes) = request.routes {
+                router.routes = read_routes(tx, &router, &routes.unwrap_or_default()).await?;
+            }
+            router.standard.touch(now);
+            router::update(tx, &router).await?;
+            Ok(router)
+        })
+    })
+    .await
+}
+
+/// Static routes: their next hops are on subnets that the router is joined to, and not the router itself.
+async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Result<Vec<HostRoute>> {
+    if fields.is_empty() {
+        return Ok(Vec::new());
+    }
+    if fields.len() > Router::MAX_ROUTES {
+        let message = format!(
+            "Unable to complete operation for {}. The number of routes exceeds the maximum {}.",
+            router.id,
+            Router::MAX_ROUTES
+        );
+        return Err(Error::bad_request("RoutesExhausted", message));
+    }
+    let routes = input::routes("routes", fields)?;
+    let mut addresses: Vec<_> = interfaces(tx, &router.id).await?.into_iter().flat_map(|port| port.fixed_ips).collect();
+    addresses.extend(router.gateway.iter().flat_map(|gateway| gateway.fixed_ips.clone()));
+    let mut ranges = Vec::new();
+    for fixed in &addresses {
+        ranges.extend(subnet::get(tx, &fixed.subnet_id).await?.map(|subnet| subnet.cidr));
+    }
+    for route in &routes {
+        let invalid = |reason: &str| {
+            let message = format!("Invalid format for routes: {}, {reason}", route.nexthop);
+            Err(Error::bad_request("InvalidRoutes", message))
+        };
+        if !ranges.iter().any(|range| ipam::is_usable(range, route.nexthop)) {
+            return invalid("the nexthop is not connected with router");
+        }
+        if addresses.iter().any(|fixed| fixed.address == route.nexthop) {
+            return invalid("the nexthop is used by router");
+        }
+    }
+    Ok(routes)
+}
+
+/// Deletes a router; 409 while it has interfaces or floating IPs.
+pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
+    let (caller, id) = (caller.clone(), id.to_owned());
+    change(core, move |tx| {
+        Box::pin(async move {
+            let mut router = visible(tx, &caller, &id).await?;
+            may_change(&caller, &router.project_id, "delete_router")?;
+            let filter = FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };
+            let in_use = !interfaces(tx, &id).await?.is_empty() || !floating_ip::list(tx, &filter).await?.is_empty();
+            if in_use {
+                return Err(Error::conflict("RouterInUse", format!("Router {id} still has ports")));
+            }
+            gateway::clear(tx, &mut router).await?;
+            Ok(router::delete(tx, &id).await?)
+        })
+    })
+    .await
+}

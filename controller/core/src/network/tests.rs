@@ -1,0 +1,1 @@
+//! The network service against a real database.
