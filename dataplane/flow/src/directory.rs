@@ -35,9 +35,7 @@ pub fn owner_of(view: &View<'_>, network: u32, address: [u8; 4]) -> Option<(Owne
         OWNER_ROUTER => Some((Owner::Router(index), mac)),
         OWNER_DHCP => Some((Owner::Dhcp, mac)),
         // The entry's own MAC is the one inside.
-        OWNER_FLOATING => {
-            Some((Owner::Floating(PortIndex(index)), gateway_of(view, entry.router.get())?.1))
-        }
+        OWNER_FLOATING => Some((Owner::Floating(PortIndex(index)), gateway_of(view, entry.router.get())?.1)),
         OWNER_GATEWAY => Some((Owner::Gateway(index), mac)),
         _ => None,
     }

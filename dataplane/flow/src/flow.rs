@@ -7,8 +7,8 @@
 
 use crate::checksum::{delta32, fold, update, update_partial};
 use crate::headers::{
-    ACK, ETH_DST, FIN, ICMP, ICMP_CHECKSUM, ICMP_ID, IP_CHECKSUM, IP_DST, IP_SRC, IP_TTL, Ipv4, L4, RST, SYN, TCP,
-    TCP_CHECKSUM, Transport, UDP, UDP_CHECKSUM, UDP_LITE, swap_ports,
+    ACK, ETH_DST, FIN, ICMP, ICMP_CHECKSUM, ICMP_ID, IP_CHECKSUM, IP_DST, IP_SRC, IP_TTL, Ipv4, L4, RST, SYN,
+    TCP, TCP_CHECKSUM, Transport, UDP, UDP_CHECKSUM, UDP_LITE, swap_ports,
 };
 use crate::layout::{Address, FAMILY_IPV4, FLOW_PROBES, FlowSlot, UPLINK_ZONE};
 use crate::lookup::{mix, read};
@@ -454,7 +454,9 @@ fn write_transport<P: Packet>(action: &Action, packet: &mut P, ip: &Ipv4) -> boo
     match (ip.protocol, ip.transport) {
         (TCP, _) => packet.store(L4, [a, b, c, d]) && write_checksum(action, packet, TCP_CHECKSUM, false),
         (UDP, _) => packet.store(L4, [a, b, c, d]) && write_checksum(action, packet, UDP_CHECKSUM, true),
-        (UDP_LITE, _) => packet.store(L4, [a, b, c, d]) && write_checksum(action, packet, UDP_CHECKSUM, false),
+        (UDP_LITE, _) => {
+            packet.store(L4, [a, b, c, d]) && write_checksum(action, packet, UDP_CHECKSUM, false)
+        }
         (ICMP, Transport::EchoRequest) => {
             packet.store(ICMP_ID, [a, b]) && write_checksum(action, packet, ICMP_CHECKSUM, false)
         }

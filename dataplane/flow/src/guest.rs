@@ -1,12 +1,12 @@
 //! Packets from guests: to each other, to the responders, and out.
 
 use crate::flow::{
-    Action, FlowKey, Found, INITIATOR, MASQUERADED, Pair, ROUTED, cut, find, follow, is_closed, note_tcp, open,
-    peer_of, reply_key, ticks,
+    Action, FlowKey, Found, INITIATOR, MASQUERADED, Pair, ROUTED, cut, find, follow, is_closed, note_tcp,
+    open, peer_of, reply_key, ticks,
 };
 use crate::headers::{
-    ACK, ARP_OPERATION, ARP_SENDER, ARP_SENDER_MAC, ETH_DST, Ipv4, SYN, TYPE_ARP, TYPE_IPV4, TYPE_IPV6, Transport,
-    UDP, dst_port, parse, src_port, swap_ports,
+    ACK, ARP_OPERATION, ARP_SENDER, ARP_SENDER_MAC, ETH_DST, Ipv4, SYN, TYPE_ARP, TYPE_IPV4, TYPE_IPV6,
+    Transport, UDP, dst_port, parse, src_port, swap_ports,
 };
 use crate::icmp;
 use crate::layout::{PortEntry, UPLINK_ZONE, ipv4};
@@ -150,7 +150,11 @@ fn stale<T: Tables, P: Packet>(
 
 /// No flow yet.
 #[cold]
-fn start<T: Tables, P: Packet>(tables: &T, packet: &mut P, departure: &Departure) -> Result<Verdict, Verdict> {
+fn start<T: Tables, P: Packet>(
+    tables: &T,
+    packet: &mut P,
+    departure: &Departure,
+) -> Result<Verdict, Verdict> {
     let resolved = resolve(tables, &departure.key, departure.eth_dst, departure.generation)?;
     match departure.ip.transport {
         Transport::Tcp(flags) if flags & (SYN | ACK) != SYN => return dropped(DropReason::NotSyn),

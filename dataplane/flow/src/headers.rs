@@ -92,7 +92,28 @@ pub const fn icmp_other(kind: u8, code: u8) -> u32 {
 #[inline(always)]
 pub fn parse<P: Packet>(packet: &P) -> Result<Ipv4, DropReason> {
     let Some(head) = packet.load::<IP_LEN>(IP) else { return Err(DropReason::Truncated) };
-    let [version, _, len_high, len_low, _, _, frag_high, frag_low, ttl, protocol, _, _, a, b, c, d, e, f, g, h] = head;
+    let [
+        version,
+        _,
+        len_high,
+        len_low,
+        _,
+        _,
+        frag_high,
+        frag_low,
+        ttl,
+        protocol,
+        _,
+        _,
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+    ] = head;
     if version != 0x45 {
         return Err(if version >> 4 == 4 { DropReason::IpOptions } else { DropReason::Truncated });
     }
@@ -141,7 +162,9 @@ fn parse_transport<P: Packet>(packet: &P, protocol: u8, len: u32) -> Result<(u32
             _ => truncated,
         },
         ICMP => match packet.load::<8>(L4) {
-            Some([kind, code, _, _, a, b, ..]) if len >= 8 => Ok(parse_icmp(kind, code, u16::from_ne_bytes([a, b]))),
+            Some([kind, code, _, _, a, b, ..]) if len >= 8 => {
+                Ok(parse_icmp(kind, code, u16::from_ne_bytes([a, b])))
+            }
             _ => truncated,
         },
         _ => Ok((0, Transport::Other)),

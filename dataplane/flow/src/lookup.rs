@@ -1,8 +1,8 @@
 //! The hash tables that netd fills and both homes read: owners of addresses, group members, next hops.
 
 use crate::layout::{
-    ADDRESSES, Address, AddressEntry, FAMILY_IPV4, FAMILY_MAC, HASH_PROBES, MEMBERS, NEIGHBOUR_READY, NEIGHBOURS,
-    NeighbourEntry,
+    ADDRESSES, Address, AddressEntry, FAMILY_IPV4, FAMILY_MAC, HASH_PROBES, MEMBERS, NEIGHBOUR_READY,
+    NEIGHBOURS, NeighbourEntry,
 };
 use crate::tables::Tables;
 use crate::word::Word64;

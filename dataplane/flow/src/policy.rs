@@ -2,8 +2,8 @@
 
 use crate::headers::{ICMP, SCTP, TCP, UDP, UDP_LITE, dst_port};
 use crate::layout::{
-    Address, FAMILY_IPV4, PORT_PRESENT, PORT_SECURED, PORT_UP, PROTOCOL_ANY, PortEntry, RULES, RULES_IN_KERNEL,
-    RuleEntry, SOURCES_PER_PORT,
+    Address, FAMILY_IPV4, PORT_PRESENT, PORT_SECURED, PORT_UP, PROTOCOL_ANY, PortEntry, RULES,
+    RULES_IN_KERNEL, RuleEntry, SOURCES_PER_PORT,
 };
 use crate::lookup::is_member;
 use crate::tables::Tables;
@@ -83,13 +83,17 @@ fn matches<T: Tables>(tables: &T, half: u32, rule: &RuleEntry, subject: &Subject
     if protocol != u32::from(subject.protocol) && protocol != PROTOCOL_ANY {
         return false;
     }
-    if subject.selector < rule.low.get() || subject.selector > rule.high.get() || rule.family.get() != FAMILY_IPV4 {
+    if subject.selector < rule.low.get()
+        || subject.selector > rule.high.get()
+        || rule.family.get() != FAMILY_IPV4
+    {
         return false;
     }
     match rule.group.get() {
         0 => {
             let [high, low] = subject.remote;
-            low & rule.mask[1].get() == rule.remote[1].get() && high & rule.mask[0].get() == rule.remote[0].get()
+            low & rule.mask[1].get() == rule.remote[1].get()
+                && high & rule.mask[0].get() == rule.remote[0].get()
         }
         group => is_member(tables, half, group, subject.remote),
     }

@@ -1,6 +1,6 @@
 //! Flows after a change of policy: found allowed again and kept, or cut.
 
-use crate::flow::{Action, Found, FlowKey, MAC, MASQUERADED, Pair, cut, peer_of};
+use crate::flow::{Action, FlowKey, Found, MAC, MASQUERADED, Pair, cut, peer_of};
 use crate::guest;
 use crate::layout::UPLINK_ZONE;
 use crate::lookup::read;

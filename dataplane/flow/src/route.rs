@@ -167,10 +167,13 @@ fn longest_match<'a, T: Tables>(
     dst: Address,
 ) -> Option<&'a RouteEntry> {
     let count = router.route_count.get().min(ROUTES_PER_ROUTER);
-    (0..count).filter_map(|step| tables.route(half, router.route_first.get().wrapping_add(step))).find(|route| {
-        let [high, low] = dst;
-        low & route.mask[1].get() == route.address[1].get() && high & route.mask[0].get() == route.address[0].get()
-    })
+    (0..count).filter_map(|step| tables.route(half, router.route_first.get().wrapping_add(step))).find(
+        |route| {
+            let [high, low] = dst;
+            low & route.mask[1].get() == route.address[1].get()
+                && high & route.mask[0].get() == route.address[0].get()
+        },
+    )
 }
 
 /// To another network of the same router.

@@ -78,7 +78,8 @@ fn limit_s(protocol: u8, seen: u32, peer_seen: u32) -> u32 {
 
 /// Ends every flow of the ports that `gone` names by index: their places may be given to others.
 pub fn cut_ports(view: &View<'_>, gone: impl Fn(u32) -> bool) -> u32 {
-    let live = view.flows.iter().zip(0..).map(|(slot, index)| Found { slot, index, state: slot.state.acquire() });
+    let live =
+        view.flows.iter().zip(0..).map(|(slot, index)| Found { slot, index, state: slot.state.acquire() });
     let of_gone = live.filter(|found| {
         let zone = FlowKey::of_slot(found.slot).zone;
         found.state & PHASE == READY && (gone(zone) || gone(found.slot.destination.get()))

@@ -152,14 +152,18 @@ impl View<'_> {
     pub fn drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let first = Event::ALL.len();
         let shards = self.counters.len();
-        DropReason::ALL.iter().map(move |&reason| (reason.name(), self.sum(first + reason as usize, 0..shards)))
+        DropReason::ALL
+            .iter()
+            .map(move |&reason| (reason.name(), self.sum(first + reason as usize, 0..shards)))
     }
 
     /// Drops by reason, of the XDP program.
     pub fn kernel_drops(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let first = Event::ALL.len();
         let shards = crate::layout::FIRST_WORKER_SHARD as usize;
-        DropReason::ALL.iter().map(move |&reason| (reason.name(), self.sum(first + reason as usize, 0..shards)))
+        DropReason::ALL
+            .iter()
+            .map(move |&reason| (reason.name(), self.sum(first + reason as usize, 0..shards)))
     }
 
     /// Events of both homes together.

@@ -1,8 +1,8 @@
 //! Packets from the uplink: to floating IPs, and answers to what guests sent.
 
 use crate::flow::{
-    Action, FlowKey, Found, INITIATOR, MAC, MASQUERADED, Pair, ROUTED, cut, find, follow, note_tcp, open, reply_key,
-    ticks,
+    Action, FlowKey, Found, INITIATOR, MAC, MASQUERADED, Pair, ROUTED, cut, find, follow, note_tcp, open,
+    reply_key, ticks,
 };
 use crate::guest;
 use crate::headers::{
@@ -199,12 +199,7 @@ pub struct Resolved {
 
 /// What becomes of a connection opened from the uplink.
 #[inline(always)]
-pub fn resolve<T: Tables>(
-    tables: &T,
-    key: &FlowKey,
-    neighbour: u64,
-    half: u32,
-) -> Result<Resolved, Verdict> {
+pub fn resolve<T: Tables>(tables: &T, key: &FlowKey, neighbour: u64, half: u32) -> Result<Resolved, Verdict> {
     let Some(entry) = owner(tables, half, UPLINK_NETWORK, key.dst) else { return Err(Verdict::Pass) };
     if entry.owner.get() != OWNER_FLOATING {
         return Err(Verdict::Drop(DropReason::NotServed));
@@ -217,8 +212,11 @@ pub fn resolve<T: Tables>(
     if !policy::is_up(port) {
         return Err(Verdict::Drop(DropReason::PortDown));
     }
-    let subject =
-        Subject { protocol: key.protocol, selector: policy::selector(key.protocol, key.ports), remote: key.src };
+    let subject = Subject {
+        protocol: key.protocol,
+        selector: policy::selector(key.protocol, key.ports),
+        remote: key.src,
+    };
     match policy::ingress(tables, half, port, &subject) {
         Answer::Allowed => {}
         Answer::Denied => return Err(Verdict::Drop(DropReason::PolicyIngress)),
@@ -248,4 +246,3 @@ pub fn resolve<T: Tables>(
     let reply_action = reply_action.completed(&reply_key);
     Ok(Resolved { pair: Pair { key: *key, action, reply_key, reply_action }, quota: port.flow_quota.get() })
 }
-

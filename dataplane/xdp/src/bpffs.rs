@@ -26,5 +26,8 @@ pub fn ensure_directory(dir: &Path) -> Result<(), Error> {
     if is_bpffs(dir) {
         return Ok(());
     }
-    Err(Error::new(Kind::Pin, format!("{} is not in a bpffs (expected a directory below {BPFFS})", dir.display())))
+    Err(Error::new(
+        Kind::Pin,
+        format!("{} is not in a bpffs (expected a directory below {BPFFS})", dir.display()),
+    ))
 }

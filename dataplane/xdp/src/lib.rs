@@ -28,4 +28,4 @@ pub mod xsk;
 pub use error::{Error, Kind};
 pub use link::{Attachment, attachment, detach};
 pub use memory::TableMemory;
-pub use uplink::{TestRunOutcome, Uplink, remove};
+pub use uplink::{TestRunOutcome, Uplink, read_meta, remove};

@@ -59,7 +59,8 @@ pub(crate) fn link_path(pin_dir: &Path) -> PathBuf {
 fn bpf<T>(command: libc::c_long, attribute: &mut T) -> std::io::Result<i32> {
     // SAFETY: `attribute` is a live struct laid out as this command's part of union bpf_attr, and its length is
     // given; what it points to is kept alive by the caller.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     if result < 0 { Err(std::io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 
@@ -92,7 +93,11 @@ pub fn attachment(pin_dir: &Path) -> Result<Option<Attachment>, Error> {
     let Some(link) = open_pin(&path)? else { return Ok(None) };
     let info = info(link.as_fd()).map_err(Error::at(Kind::Pin, &path))?;
     // An interface that is gone, or a link that was detached by force, leaves index 0.
-    Ok((info.ifindex != 0).then_some(Attachment { ifindex: info.ifindex, program_id: info.prog_id, mode: "native" }))
+    Ok((info.ifindex != 0).then_some(Attachment {
+        ifindex: info.ifindex,
+        program_id: info.prog_id,
+        mode: "native",
+    }))
 }
 
 /// Takes the program off the interface. The tables stay.
@@ -102,7 +107,9 @@ pub fn detach(pin_dir: &Path) -> Result<(), Error> {
     // Even while others hold the link open. A link without an interface (ENOLINK) is detached already.
     let mut request = link.as_raw_fd() as u64;
     match bpf(BPF_LINK_DETACH, &mut request) {
-        Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => Err(Error::at(Kind::Attach, &path)(error)),
+        Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => {
+            Err(Error::at(Kind::Attach, &path)(error))
+        }
         _ => std::fs::remove_file(&path).map_err(Error::at(Kind::Pin, &path)),
     }
 }

@@ -8,10 +8,11 @@ use std::ptr::NonNull;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use updraft_flow::View;
 use updraft_flow::layout::{
-    ADDRESSES, AddressEntry, COUNTER_SHARDS, Config, CounterShard, FLOW_SLOTS, FlowSlot, LAYOUT_VERSION, MEMBERS,
-    MemberEntry, NEIGHBOURS, NeighbourEntry, PORTS, PortEntry, PortState, ROUTERS, ROUTES, RULES, RouteEntry,
-    RouterEntry, RuleEntry, SOURCES, SourceEntry,
+    ADDRESSES, AddressEntry, COUNTER_SHARDS, Config, CounterShard, FLOW_SLOTS, FlowSlot, LAYOUT_VERSION,
+    MEMBERS, MemberEntry, NEIGHBOURS, NeighbourEntry, PORTS, PortEntry, PortState, ROUTERS, ROUTES, RULES,
+    RouteEntry, RouterEntry, RuleEntry, SOURCES, SourceEntry,
 };
+use updraft_flow::word::Word64;
 
 use crate::error::{Error, Kind};
 
@@ -37,7 +38,12 @@ impl<T> Table<T> {
         let mapped = match fds {
             // SAFETY: a fresh mapping at an address of the kernel's choice.
             Source::Anonymous => unsafe {
-                mmap_anonymous(std::ptr::null_mut(), bytes, protection, MapFlags::PRIVATE | MapFlags::NORESERVE)
+                mmap_anonymous(
+                    std::ptr::null_mut(),
+                    bytes,
+                    protection,
+                    MapFlags::PRIVATE | MapFlags::NORESERVE,
+                )
             },
             Source::Maps(find) => {
                 let fd = find(name)?;
@@ -48,6 +54,18 @@ impl<T> Table<T> {
         let mapped = mapped.map_err(Error::of(Kind::Map, name))?;
         let Some(start) = NonNull::new(mapped.cast::<T>()) else { return Err(Error::new(Kind::Map, name)) };
         Ok(Self { start, entries: entries as usize, bytes, kind: PhantomData })
+    }
+
+    /// All words, whatever they mean.
+    fn words(&self) -> &[Word64] {
+        // SAFETY: as in `entries`; every table starts on a page and its entries are multiples of eight bytes.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.entries * size_of::<T>() / 8) }
+    }
+
+    fn copy_from(&self, other: &Self) {
+        for (to, from) in self.words().iter().zip(other.words()) {
+            to.set(from.get());
+        }
     }
 
     fn entries(&self) -> &[T] {
@@ -86,6 +104,11 @@ macro_rules! tables {
         impl TableMemory {
             fn map(source: &Source<'_>) -> Result<Self, Error> {
                 Ok(Self { $($field: Table::map($map, $entries, source)?,)+ })
+            }
+
+            /// Makes these tables, secrets included, equal to others: to compare what two homes do with them.
+            pub fn copy_from(&self, other: &Self) {
+                $(self.$field.copy_from(&other.$field);)+
             }
         }
     };

@@ -10,7 +10,7 @@ use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
-use updraft_flow::layout::LAYOUT_VERSION;
+use updraft_flow::layout::{LAYOUT_VERSION, UPLINK_META_MAGIC, UplinkMeta};
 
 use crate::bpffs;
 use crate::error::{Error, Kind};
@@ -18,7 +18,8 @@ use crate::link::{attachment, detach, link_path};
 use crate::memory::{MAPS, TableMemory};
 
 /// The built program: see `ebpf/build.sh`.
-static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.bpf.o"));
+static OBJECT: &[u8] =
+    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.bpf.o"));
 /// Its name in the object.
 const PROGRAM: &str = "updraft_uplink";
 /// The map of AF_XDP sockets.
@@ -35,9 +36,11 @@ pub struct Uplink {
 /// What a test run of the program gave.
 #[derive(Clone, Debug)]
 pub struct TestRunOutcome {
-    /// `XDP_DROP` 1, `XDP_PASS` 2, `XDP_REDIRECT` 4 (linux/bpf.h).
+    /// `XDP_DROP` 1, `XDP_PASS` 2, `XDP_REDIRECT` 4 (linux/bpf.h). Without a socket to redirect to, a drop.
     pub action: u32,
-    /// The frame afterwards (what the program wrote before it is not part of it).
+    /// What the program wrote for netd, before the frame.
+    pub meta: Option<UplinkMeta>,
+    /// The frame afterwards.
     pub frame: Vec<u8>,
     /// Mean time of one run.
     pub duration: Duration,
@@ -104,8 +107,11 @@ impl Uplink {
             return Ok(());
         }
         detach(&self.pin_dir)?;
-        let id = program.attach_to_if_index(ifindex, XdpMode::Driver).map_err(Error::of(Kind::Attach, interface))?;
-        let link = FdLink::try_from(program.take_link(id).map_err(Error::of(Kind::Attach, interface))?).map_err(Error::of(Kind::Attach, interface))?;
+        let id = program
+            .attach_to_if_index(ifindex, XdpMode::Driver)
+            .map_err(Error::of(Kind::Attach, interface))?;
+        let link = FdLink::try_from(program.take_link(id).map_err(Error::of(Kind::Attach, interface))?)
+            .map_err(Error::of(Kind::Attach, interface))?;
         link.pin(&pin).map_err(Error::at(Kind::Pin, &pin))?;
         Ok(())
     }
@@ -124,11 +130,24 @@ impl Uplink {
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
         options.repeat = repeat;
-        let result = program(&mut self.ebpf)?.test_run(options).map_err(Error::of(Kind::TestRun, format!("{} bytes", frame.len())))?;
-        let size = result.data_size_out as usize;
-        out.truncate(size);
-        Ok(TestRunOutcome { action: result.return_value, frame: out, duration: result.duration })
+        let result = program(&mut self.ebpf)?
+            .test_run(options)
+            .map_err(Error::of(Kind::TestRun, format!("{} bytes", frame.len())))?;
+        out.truncate(result.data_size_out as usize);
+        let meta = read_meta(&out).filter(|_| out.len() == frame.len() + size_of::<UplinkMeta>());
+        let frame = out.split_off(if meta.is_some() { size_of::<UplinkMeta>() } else { 0 });
+        Ok(TestRunOutcome { action: result.return_value, meta, frame, duration: result.duration })
     }
+}
+
+/// The metadata at the start of `bytes`: what precedes a frame in the memory of an AF_XDP socket.
+pub fn read_meta(bytes: &[u8]) -> Option<UplinkMeta> {
+    let (words, _) = bytes.first_chunk::<{ size_of::<UplinkMeta>() }>()?.as_chunks::<4>();
+    let [magic, verdict, port, reserved] = words else { return None };
+    let word = |bytes: &[u8; 4]| u32::from_ne_bytes(*bytes);
+    let meta =
+        UplinkMeta { magic: word(magic), verdict: word(verdict), port: word(port), reserved: word(reserved) };
+    (meta.magic == UPLINK_META_MAGIC).then_some(meta)
 }
 
 fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
@@ -185,7 +204,9 @@ fn remove_pins(pin_dir: &Path) -> Result<(), Error> {
     for name in MAPS.iter().map(|(name, ..)| *name).chain([SOCKETS]) {
         let path = pin_dir.join(name);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::at(Kind::Pin, &path)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::at(Kind::Pin, &path)(error));
+            }
             _ => {}
         }
     }

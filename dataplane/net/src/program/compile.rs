@@ -7,8 +7,9 @@ use updraft_base::{PortId, RouterId};
 use updraft_dataplane_api::net::{Direction, NetConfig, Port, Router};
 use updraft_flow::PortIndex;
 use updraft_flow::layout::{
-    Address, FAMILY_IPV4, FAMILY_MAC, FLOW_QUOTA_DEFAULT, OWNER_DHCP, OWNER_FLOATING, OWNER_GATEWAY, OWNER_PORT,
-    OWNER_ROUTER, PORT_PRESENT, PORT_SECURED, PORT_UP, ROUTERS, SOURCES, SOURCES_PER_PORT, UPLINK_NETWORK, mac_word,
+    Address, FAMILY_IPV4, FAMILY_MAC, FLOW_QUOTA_DEFAULT, OWNER_DHCP, OWNER_FLOATING, OWNER_GATEWAY,
+    OWNER_PORT, OWNER_ROUTER, PORT_PRESENT, PORT_SECURED, PORT_UP, ROUTERS, SOURCES, SOURCES_PER_PORT,
+    UPLINK_NETWORK, mac_word,
 };
 
 use super::router::{self, Nets, Route, RouterValue};
@@ -106,7 +107,8 @@ impl Compiled {
                 && let Some(address) = address::of(gateway.address)
             {
                 let mac = mac_word(gateway.mac.0);
-                let owner = OwnerValue { owner: OWNER_GATEWAY, index, mac, router: index, ..OwnerValue::default() };
+                let owner =
+                    OwnerValue { owner: OWNER_GATEWAY, index, mac, router: index, ..OwnerValue::default() };
                 self.own(UPLINK_NETWORK, FAMILY_IPV4, address, owner);
             }
         }
@@ -136,7 +138,10 @@ impl Compiled {
         runs: &mut Runs,
     ) -> Result<(), TooMany> {
         let Some((network, mtu)) = nets.index_and_mtu(port.network_id) else {
-            self.ignored.push(format!("port {}: its network {} is not in the configuration", port.id, port.network_id));
+            self.ignored.push(format!(
+                "port {}: its network {} is not in the configuration",
+                port.id, port.network_id
+            ));
             return Ok(());
         };
         let mac = mac_word(port.mac.0);
@@ -194,7 +199,12 @@ impl Compiled {
         Ok((first as u32, count as u32))
     }
 
-    fn add_floating_ips(&mut self, config: &NetConfig, places: &BTreeMap<PortId, PortIndex>, nets: &Nets<'_>) {
+    fn add_floating_ips(
+        &mut self,
+        config: &NetConfig,
+        places: &BTreeMap<PortId, PortIndex>,
+        nets: &Nets<'_>,
+    ) {
         let routers: BTreeMap<RouterId, (u32, &Router)> =
             config.routers.iter().zip(0..).map(|(router, index)| (router.id, (index, router))).collect();
         let ports: BTreeMap<PortId, &Port> = config.ports.iter().map(|port| (port.id, port)).collect();
@@ -216,8 +226,13 @@ impl Compiled {
                 continue;
             };
             let (outer, fixed) = (address::of_v4(floating.address), address::of_v4(floating.fixed_address));
-            let owner =
-                OwnerValue { owner: OWNER_FLOATING, index: place.0, mac: inner_mac, translated: fixed, router };
+            let owner = OwnerValue {
+                owner: OWNER_FLOATING,
+                index: place.0,
+                mac: inner_mac,
+                translated: fixed,
+                router,
+            };
             self.own(UPLINK_NETWORK, FAMILY_IPV4, outer, owner);
             if let Some(inner) = self.addresses.get_mut(&(network, FAMILY_IPV4, fixed))
                 && inner.owner == OWNER_PORT

@@ -48,7 +48,11 @@ pub struct TooMany {
 
 impl TooMany {
     fn check(what: &'static str, count: usize, limit: u32) -> Result<(), Self> {
-        if count <= limit as usize { Ok(()) } else { Err(Self { what, count, limit: limit as usize, of: None }) }
+        if count <= limit as usize {
+            Ok(())
+        } else {
+            Err(Self { what, count, limit: limit as usize, of: None })
+        }
     }
 
     fn of(self, object: impl std::fmt::Display) -> Self {

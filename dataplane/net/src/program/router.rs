@@ -46,7 +46,11 @@ impl<'a> Nets<'a> {
         let subnets = networks.iter().flat_map(|network| &network.subnets);
         Self {
             // Index 0 is the uplink.
-            networks: networks.iter().zip(1..).map(|(network, index)| (network.id, (index, network))).collect(),
+            networks: networks
+                .iter()
+                .zip(1..)
+                .map(|(network, index)| (network.id, (index, network)))
+                .collect(),
             subnets: subnets.map(|subnet| (subnet.id, subnet)).collect(),
         }
     }

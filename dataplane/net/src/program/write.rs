@@ -3,8 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 
 use updraft_flow::layout::{
-    ADDRESSES, Address, AddressEntry, FAMILY_IPV4, HASH_PROBES, MEMBERS, MemberEntry, PORTS, PortEntry, ROUTERS,
-    RouteEntry, RouterEntry, RuleEntry, SourceEntry,
+    ADDRESSES, Address, AddressEntry, FAMILY_IPV4, HASH_PROBES, MEMBERS, MemberEntry, PORTS, PortEntry,
+    ROUTERS, RouteEntry, RouterEntry, RuleEntry, SourceEntry,
 };
 use updraft_flow::lookup::{address_home, member_home};
 use updraft_flow::word::Word64;
@@ -22,11 +22,14 @@ const SEEDS: u32 = 64;
 pub fn write(view: &View<'_>, half: u32, compiled: &Compiled) -> Result<(), TooMany> {
     let addresses: Vec<(&AddressKey, &OwnerValue)> = compiled.addresses.iter().collect();
     let members: Vec<&(u32, Address)> = compiled.members.iter().collect();
-    let (address_seed, address_places) = place("addresses", ADDRESSES, &addresses, |seed, ((net, family, key), _)| {
-        address_home(seed, *net, *family, *key)
-    })?;
+    let (address_seed, address_places) =
+        place("addresses", ADDRESSES, &addresses, |seed, ((net, family, key), _)| {
+            address_home(seed, *net, *family, *key)
+        })?;
     let (member_seed, member_places) =
-        place("remote group members", MEMBERS, &members, |seed, (group, key)| member_home(seed, *group, *key))?;
+        place("remote group members", MEMBERS, &members, |seed, (group, key)| {
+            member_home(seed, *group, *key)
+        })?;
 
     for index in 0..PORTS {
         view.port(half, index).into_iter().for_each(|entry| entry.flags.set(0));
