@@ -88,16 +88,16 @@ impl Disk {
 
 /// The life of a queue thread; the index where a successor goes on.
 fn serve(parts: QueueParts, stop: &EventFd) -> u16 {
+    let (index, base) = (parts.handle.index, parts.handle.queue.base());
     let mut queue = match Queue::new(parts) {
         Ok(queue) => queue,
-        Err((handle, failure)) => {
-            tracing::error!(queue = handle.index, error = ?failure, "queue cannot run");
-            handle.report_broken();
-            return handle.queue.base();
+        Err(failure) => {
+            tracing::error!(queue = index, error = ?failure, "queue cannot run");
+            return base;
         }
     };
     queue.run(stop).unwrap_or_else(|failure| {
-        tracing::error!(error = ?failure, "queue thread ended");
+        tracing::error!(queue = index, error = ?failure, "queue thread ended");
         queue.base()
     })
 }

@@ -24,6 +24,9 @@ const MAX_SPIN: Duration = Duration::from_micros(40);
 /// Looks at the clock once in so many empty turns.
 const TURNS_PER_CLOCK: u32 = 16;
 
+/// The shortest time between two messages about failed requests of a queue.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
+
 /// A request between guest and kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct InFlight {
@@ -65,12 +68,15 @@ pub struct Queue {
     spare: Vec<Chain>,
     /// The driver broke its rules: nothing is taken any more.
     retired: bool,
+    /// When a failed request was last logged, and how many were not since.
+    logged: Option<Instant>,
+    unlogged: u64,
 }
 
 impl Queue {
     /// # Errors
     /// The kernel has no io_uring, or the device cannot be opened for this thread.
-    pub fn new(parts: QueueParts) -> Result<Self, (QueueHandle, QueueFailure)> {
+    pub fn new(parts: QueueParts) -> Result<Self, QueueFailure> {
         let QueueParts { handle, device, id, stats } = parts;
         let geometry = device.geometry();
         let config = RingConfig { entries: RING_ENTRIES, requests: u32::from(handle.queue.size()) };
@@ -79,10 +85,22 @@ impl Queue {
             Ok((channel, ring))
         });
         match opened {
-            Ok((channel, ring)) => {
-                Ok(Self { handle, ring, channel, geometry, id, stats, spare: Vec::new(), retired: false })
+            Ok((channel, ring)) => Ok(Self {
+                handle,
+                ring,
+                channel,
+                geometry,
+                id,
+                stats,
+                spare: Vec::new(),
+                retired: false,
+                logged: None,
+                unlogged: 0,
+            }),
+            Err(failure) => {
+                handle.report_broken();
+                Err(failure)
             }
-            Err(failure) => Err((handle, failure)),
         }
     }
 
@@ -213,11 +231,18 @@ impl Queue {
         }
     }
 
+    /// Says why, at most once in [`LOG_PAUSE`]: a guest decides how often this is called.
     #[cold]
     fn log(&mut self, request: RequestId, error: &DeviceError) {
+        if self.logged.is_some_and(|logged| logged.elapsed() < LOG_PAUSE) {
+            self.unlogged += 1;
+            return;
+        }
+        self.logged = Some(Instant::now());
+        let unlogged = std::mem::take(&mut self.unlogged);
         let operation = self.ring.request(request).map(|(_, state)| state.operation);
         let source = std::error::Error::source(error).map(ToString::to_string);
-        tracing::warn!(queue = self.handle.index, ?operation, %error, source, "request failed");
+        tracing::warn!(queue = self.handle.index, ?operation, %error, source, unlogged, "request failed");
     }
 
     #[inline]
@@ -250,6 +275,7 @@ impl Queue {
         self.handle.queue.disable_kicks();
         loop {
             let moved = self.turn()?;
+            self.stats.count_turn();
             while let Some(signal) = self.ring.next_signal() {
                 if signal == stopped {
                     return self.drain();

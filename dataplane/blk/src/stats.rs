@@ -14,6 +14,7 @@ pub struct QueueStats {
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
     errors: AtomicU64,
+    turns: AtomicU64,
 }
 
 /// A reading of the counters.
@@ -28,6 +29,8 @@ pub struct Totals {
     pub written_bytes: u64,
     /// Requests that were answered with anything but OK.
     pub errors: u64,
+    /// How often the queues looked for work: an idle queue does not.
+    pub turns: u64,
 }
 
 impl QueueStats {
@@ -52,6 +55,11 @@ impl QueueStats {
         add(&self.errors, 1);
     }
 
+    #[inline]
+    pub(crate) fn count_turn(&self) {
+        add(&self.turns, 1);
+    }
+
     /// Adds this queue's counters to `totals`.
     pub fn add_to(&self, totals: &mut Totals) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -62,6 +70,7 @@ impl QueueStats {
         totals.read_bytes += read(&self.read_bytes);
         totals.written_bytes += read(&self.written_bytes);
         totals.errors += read(&self.errors);
+        totals.turns += read(&self.turns);
     }
 }
 
