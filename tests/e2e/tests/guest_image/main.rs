@@ -216,7 +216,7 @@ fn a_guest_with_the_metadata_service() {
     write(&folder, &format!("{keys}/.list"), "0=first key");
     write(&folder, &format!("{keys}/0/openssh-key"), &public_key(&folder));
     write(&folder, "service/latest/user-data", USER_DATA);
-    guest.ssh("sudo rm -f ~/.ssh/authorized_keys /root/.ssh/authorized_keys; sync");
+    guest.ssh("sudo rm -f ~/.ssh/authorized_keys ~root/.ssh/authorized_keys; sync");
     guest.qmp("system_reset", &json!({}));
     guest.await_console("instance i-0000000b, host name older, 1 keys");
     let second_host_key = guest.await_console("host key ed25519");
