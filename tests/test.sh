@@ -46,7 +46,7 @@ cargo_tests() {
     failed=$((failed + bad))
     while read -r test; do failures+=("$test"); done < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$output")
     # "error: 2 targets failed:" with a line for each. One without a summary line of its own has died.
-    failed_targets=$(grep -cE '^    `-p .*`$' "$output" || true)
+    failed_targets=$(grep -cE '^    `-.*`$' "$output" || true)
     while [ "$failed_targets" -gt "$bad_runners" ]; do
         note_failure "$name: a test program died"
         bad_runners=$((bad_runners + 1))
