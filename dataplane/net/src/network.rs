@@ -161,7 +161,12 @@ impl Network {
         for reason in ignored {
             tracing::warn!(generation = config.generation, reason, "part of the configuration is ignored");
         }
-        self.attach_uplink()?;
+        if config.generation > self.generation
+            && let Err(error) = self.attach_uplink()
+        {
+            // Local ports go on; status says that the uplink does not.
+            tracing::error!(%error, "the XDP program is not on the uplink");
+        }
         self.stop_ports(config, &indexes);
         let served = self.serve_ports(config, &indexes);
         self.state.store(Arc::new(ResponderState::new(config, &indexes)));
