@@ -1,7 +1,8 @@
 //! Paths of the contract, on the controller and on the agent.
 
 /// `GET ?known=<generation>&wait_s=<seconds>`: 200 with a [`HostPlan`](crate::plan::HostPlan) whose generation is
-/// not `known`, or 304 after `wait_s` (at most [`MAX_WAIT_S`]) without a change.
+/// not `known`, or 304 after `wait_s` (at most [`MAX_WAIT_S`]) without a change. 409 before the host's first report:
+/// until then the controller does not know which host the credential belongs to.
 pub const PLAN: &str = "/host/v1/plan";
 /// `PUT` a [`HostObserved`](crate::observed::HostObserved): 204.
 pub const OBSERVED: &str = "/host/v1/observed";

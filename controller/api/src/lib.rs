@@ -11,6 +11,9 @@ pub mod identity;
 pub mod image;
 pub mod network;
 
+#[cfg(test)]
+mod test_cloud;
+
 use axum::Router;
 use axum::routing::get;
 use updraft_core::Core;
@@ -26,6 +29,7 @@ pub fn router(core: Core) -> Router {
         .nest("/compute", compute::routes())
         .nest("/network", network::routes())
         .nest("/host/v1", host::routes())
+        .nest("/console", compute::console_routes(&core))
         .with_state(core.clone());
     http::manners::wrap(services, core)
 }

@@ -1,9 +1,22 @@
-//! The host API.
+//! The host contract (`updraft_compute_api`), and what the operator's command asks. Below `/host/v1`.
+
+mod contract;
+mod operator;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, put};
 use updraft_core::Core;
+
+/// The largest report of a host, in bytes: some ten thousand servers.
+const LARGEST_REPORT: usize = 8 << 20;
 
 /// What is served below the service's prefix.
 pub fn routes() -> Router<Core> {
     Router::new()
+        .route("/plan", get(contract::plan))
+        .route("/observed", put(contract::observed).layer(DefaultBodyLimit::max(LARGEST_REPORT)))
+        .route("/images/{id}/file", get(contract::image))
+        .route("/doctor", get(operator::doctor))
+        .route("/status", get(operator::status))
 }

@@ -233,7 +233,9 @@ impl Server {
         match self.task_state {
             Some(task_state) if !may_interrupt(action, task_state) => refuse("task_state", task_state.as_str()),
             // A server that never got a disk has nothing to switch on.
-            _ if action == Action::RebootHard && !self.planned => refuse("vm_state", self.vm_state.as_str()),
+            _ if matches!(action, Action::Stop | Action::RebootHard) && !self.planned => {
+                refuse("vm_state", self.vm_state.as_str())
+            }
             _ => Ok(()),
         }
     }

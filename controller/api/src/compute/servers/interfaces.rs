@@ -1,0 +1,95 @@
+//! What is attached to a server: addresses, ports, volumes, security groups.
+
+use axum::Json;
+use axum::extract::Path;
+use serde_json::{Value, json};
+use updraft_core::Error;
+use updraft_core::compute::{interface, server};
+use updraft_model::network::Port;
+use updraft_wire::compute::Microversion;
+use updraft_wire::compute::server::addresses;
+
+use super::view::addresses_view;
+use crate::compute::version::Version;
+use crate::http::{Answer, Call};
+
+/// From 2.70 on an attachment shows its tag.
+const TAG_SINCE: u16 = 70;
+
+/// `GET /servers/{id}/ips`
+pub(super) async fn ips(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let detail = server::get(&call.core, &call.caller, &id).await?;
+    Ok(Json(json!({"addresses": addresses(&addresses_view(detail.addresses), false)})))
+}
+
+/// `GET /servers/{id}/ips/{network}`
+pub(super) async fn ips_of_network(call: Call, Path((id, name)): Path<(String, String)>) -> Answer<Json<Value>> {
+    let mut detail = server::get(&call.core, &call.caller, &id).await?;
+    detail.addresses.retain(|network, _| *network == name);
+    if detail.addresses.is_empty() {
+        return Err(Error::not_found("NetworkNotFound", "Instance is not a member of specified network").into());
+    }
+    Ok(Json(addresses(&addresses_view(detail.addresses), false)))
+}
+
+fn attachment(port: &Port, version: Microversion) -> Value {
+    let fixed_ips: Vec<Value> = port
+        .fixed_ips
+        .iter()
+        .map(|fixed| json!({"ip_address": fixed.address, "subnet_id": fixed.subnet_id}))
+        .collect();
+    let mut attachment = json!({
+        "port_id": port.id,
+        "net_id": port.network_id,
+        "mac_addr": port.mac.to_string(),
+        "port_state": port.status.as_str(),
+        "fixed_ips": fixed_ips,
+    });
+    if version.at_least(TAG_SINCE) {
+        attachment["tag"] = Value::Null;
+    }
+    attachment
+}
+
+/// `GET /servers/{id}/os-interface`
+pub(super) async fn list(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let ports = interface::ports(&call.core, &call.caller, &id).await?;
+    let attachments: Vec<Value> = ports.iter().map(|port| attachment(port, version)).collect();
+    Ok(Json(json!({ "interfaceAttachments": attachments })))
+}
+
+/// `GET /servers/{id}/os-interface/{port_id}`
+pub(super) async fn show(
+    call: Call,
+    Version(version): Version,
+    Path((id, port_id)): Path<(String, String)>,
+) -> Answer<Json<Value>> {
+    let ports = interface::ports(&call.core, &call.caller, &id).await?;
+    let port = ports.iter().find(|port| port.id == port_id);
+    let port = port.ok_or_else(|| {
+        Error::not_found("PortNotFound", format!("Instance {id} does not have fixed_ip with port {port_id}"))
+    })?;
+    Ok(Json(json!({"interfaceAttachment": attachment(port, version)})))
+}
+
+/// `GET /servers/{id}/os-volume_attachments`: volumes are not offered yet, so there are none.
+pub(super) async fn volumes(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
+    interface::ports(&call.core, &call.caller, &id).await?;
+    Ok(Json(json!({"volumeAttachments": []})))
+}
+
+/// `GET /servers/{id}/os-security-groups`
+pub(super) async fn security_groups(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
+    let groups = interface::security_groups(&call.core, &call.caller, &id).await?;
+    let one = |group: &updraft_model::network::SecurityGroup| {
+        json!({
+            "id": group.id,
+            "name": group.name,
+            "description": group.standard.description,
+            "tenant_id": group.project_id,
+            // The network service has the rules; Nova shows none of them here either since it became its proxy.
+            "rules": [],
+        })
+    };
+    Ok(Json(json!({"security_groups": groups.iter().map(one).collect::<Vec<Value>>()})))
+}
