@@ -7,6 +7,7 @@
 
 mod access;
 mod address;
+pub mod agent;
 mod change;
 mod dhcp;
 mod error;

@@ -1,0 +1,102 @@
+//! The shapes of request and answer bodies that all collections share.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use updraft_core::Error;
+use updraft_model::network::{FixedIp, Standard};
+use updraft_wire::network::{FixedIpView, Items, StandardView, read_items, read_one};
+
+use super::list::ListQuery;
+use crate::http::{Answer, Fault};
+
+/// The key around one item, and around several.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    pub one: &'static str,
+    pub many: &'static str,
+}
+
+impl Names {
+    /// Reads the body of a POST: the requests, and whether they came as a list.
+    pub fn items<T: DeserializeOwned>(self, body: Value) -> Answer<(Vec<T>, bool)> {
+        match read_items(body, self.one, self.many).map_err(invalid)? {
+            Items::One(item) => Ok((vec![item], false)),
+            Items::Many(items) => Ok((items, true)),
+        }
+    }
+
+    /// Reads the body of a PUT.
+    pub fn item<T: DeserializeOwned>(self, body: Value) -> Answer<T> {
+        Ok(read_one(body, self.one).map_err(invalid)?)
+    }
+
+    /// 201 with what was made, in the shape in which it was asked for.
+    pub fn created<V: Serialize>(self, views: impl Iterator<Item = V>, as_list: bool) -> Answer {
+        let mut views = views.map(|view| to_object(&view).map(Value::Object)).collect::<Answer<Vec<Value>>>()?;
+        let body = match as_list {
+            true => wrap(self.many, Value::Array(views)),
+            false => wrap(self.one, views.pop().unwrap_or_default()),
+        };
+        Ok((StatusCode::CREATED, Json(body)).into_response())
+    }
+
+    /// 200 with one item, or with the fields of it that the client asked for.
+    pub fn shown<V: Serialize>(self, view: V, query: &ListQuery) -> Answer {
+        let object = query.only_fields(to_object(&view)?);
+        Ok(Json(wrap(self.one, Value::Object(object))).into_response())
+    }
+
+    /// 200 with those of the items that the query asks for. `url` is the collection's, for links.
+    pub fn listed<V: Serialize>(self, views: impl Iterator<Item = V>, query: &ListQuery, url: &str) -> Answer {
+        let objects = views.map(|view| to_object(&view)).collect::<Answer<Vec<_>>>()?;
+        let page = query.page(objects, url)?;
+        let mut body = Map::new();
+        body.insert(self.many.into(), page.items.into_iter().map(Value::Object).collect());
+        if !page.links.is_empty() {
+            body.insert(format!("{}_links", self.many), page.links.into());
+        }
+        Ok(Json(Value::Object(body)).into_response())
+    }
+}
+
+fn invalid(message: String) -> Fault {
+    Error::bad_request("HTTPBadRequest", message).into()
+}
+
+fn wrap(key: &str, value: Value) -> Value {
+    Value::Object(Map::from_iter([(key.to_owned(), value)]))
+}
+
+fn to_object<V: Serialize>(view: &V) -> Answer<Map<String, Value>> {
+    match serde_json::to_value(view) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(Error::internal("a view is an object").into()),
+        Err(error) => Err(Error::internal(error).into()),
+    }
+}
+
+pub(super) fn standard(standard: &Standard) -> StandardView {
+    StandardView {
+        description: standard.description.clone(),
+        tags: standard.tags.clone(),
+        created_at: standard.created_at.seconds_z(),
+        updated_at: standard.updated_at.seconds_z(),
+        revision_number: standard.revision,
+    }
+}
+
+pub(super) fn fixed_ips(fixed_ips: &[FixedIp]) -> Vec<FixedIpView> {
+    let view = |fixed: &FixedIp| FixedIpView {
+        subnet_id: fixed.subnet_id.clone(),
+        ip_address: fixed.address.to_string(),
+    };
+    fixed_ips.iter().map(view).collect()
+}
+
+pub(super) fn text<T: std::fmt::Display>(value: Option<T>) -> Option<String> {
+    value.map(|value| value.to_string())
+}

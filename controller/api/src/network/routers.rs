@@ -1,0 +1,107 @@
+//! `/v2.0/routers`, with `add_router_interface` and `remove_router_interface`
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use serde_json::Value;
+use updraft_core::Core;
+use updraft_core::network::AVAILABILITY_ZONE;
+use updraft_core::network::router::{self, RouterFilter};
+use updraft_core::network::router_interface::{self, Interface};
+use updraft_wire::network::{GatewayView, InterfaceFields, InterfaceView, RouterView};
+
+use super::answer::{Names, fixed_ips, standard};
+use super::list::ListQuery;
+use super::subnets::routes_view;
+use crate::http::{Answer, Body, Call};
+
+const NAMES: Names = Names { one: "router", many: "routers" };
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/routers", get(list).post(create))
+        .route("/routers/{id}", get(show).put(update).delete(delete))
+        .route("/routers/{id}/add_router_interface", put(add_interface))
+        .route("/routers/{id}/remove_router_interface", put(remove_interface))
+}
+
+fn view(router: updraft_model::network::Router) -> RouterView {
+    let gateway = router.gateway.map(|gateway| GatewayView {
+        external_fixed_ips: fixed_ips(&gateway.fixed_ips),
+        network_id: gateway.network_id,
+        enable_snat: gateway.enable_snat,
+    });
+    RouterView {
+        standard: standard(&router.standard),
+        id: router.id,
+        name: router.name,
+        tenant_id: router.project_id.clone(),
+        project_id: router.project_id,
+        admin_state_up: router.admin_state_up,
+        status: "ACTIVE",
+        external_gateway_info: gateway,
+        routes: routes_view(&router.routes),
+        availability_zone_hints: Vec::new(),
+        availability_zones: vec![AVAILABILITY_ZONE.into()],
+        flavor_id: None,
+    }
+}
+
+fn interface_view(interface: Interface) -> InterfaceView {
+    let Interface { router, port } = interface;
+    let subnet_ids: Vec<String> = port.fixed_ips.into_iter().map(|fixed| fixed.subnet_id).collect();
+    InterfaceView {
+        id: router.id,
+        tenant_id: router.project_id.clone(),
+        project_id: router.project_id,
+        port_id: port.id,
+        network_id: port.network_id,
+        subnet_id: subnet_ids.first().cloned().unwrap_or_default(),
+        subnet_ids,
+        tags: router.standard.tags,
+    }
+}
+
+async fn list(call: Call, query: ListQuery) -> Answer {
+    let filter = RouterFilter { ids: query.values("id"), names: query.values("name"), ..RouterFilter::default() };
+    let routers = router::list(&call.core, &call.caller, filter).await?;
+    let url = format!("{}/network/v2.0/routers", call.endpoint);
+    NAMES.listed(routers.into_iter().map(view), &query, &url)
+}
+
+async fn create(call: Call, Body(body): Body<Value>) -> Answer {
+    let (requests, as_list) = NAMES.items(body)?;
+    let routers = router::create(&call.core, &call.caller, requests).await?;
+    NAMES.created(routers.into_iter().map(view), as_list)
+}
+
+async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
+    NAMES.shown(view(router::get(&call.core, &call.caller, &id).await?), &query)
+}
+
+async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let router = router::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+    NAMES.shown(view(router), &ListQuery::default())
+}
+
+async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+    router::delete(&call.core, &call.caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn add_interface(
+    call: Call,
+    Path(id): Path<String>,
+    Body(fields): Body<InterfaceFields>,
+) -> Answer<Json<InterfaceView>> {
+    Ok(Json(interface_view(router_interface::add(&call.core, &call.caller, &id, fields).await?)))
+}
+
+async fn remove_interface(
+    call: Call,
+    Path(id): Path<String>,
+    Body(fields): Body<InterfaceFields>,
+) -> Answer<Json<InterfaceView>> {
+    Ok(Json(interface_view(router_interface::remove(&call.core, &call.caller, &id, fields).await?)))
+}

@@ -1,0 +1,1 @@
+//! The Network API through the router.

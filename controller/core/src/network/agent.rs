@@ -1,0 +1,25 @@
+//! What `network agent list` shows: there are no agents for networks alone, so each host counts as one.
+
+use updraft_compute_api::path::HOST_DOWN_AFTER_S;
+use updraft_model::compute::Host;
+use updraft_store::compute::host;
+
+use super::access::forbidden;
+use crate::{Caller, Core, Result};
+
+/// A host, and whether it has reported lately.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    pub host: Host,
+    pub alive: bool,
+}
+
+/// All hosts; for administrators.
+pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<Agent>> {
+    if !caller.is_admin() {
+        return Err(forbidden("get_agent"));
+    }
+    let now = core.clock.now();
+    let hosts = host::list(&mut core.read().await?).await?;
+    Ok(hosts.into_iter().map(|host| Agent { alive: host.is_up(now, HOST_DOWN_AFTER_S), host }).collect())
+}
