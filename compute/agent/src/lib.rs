@@ -19,6 +19,7 @@ pub mod layout;
 pub mod metadata;
 pub mod netd;
 pub mod observe;
+pub mod offline;
 pub mod plan;
 pub mod qemu;
 pub mod record;

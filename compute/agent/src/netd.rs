@@ -97,9 +97,14 @@ async fn converge(
             applied.as_ref().is_some_and(|(pid, taken)| *pid == status.pid && Arc::ptr_eq(taken, &plan));
         if !current || generation < plan.network.generation {
             match apply(socket, configuration(&plan, layout)).await {
-                Ok(in_force) => {
+                Ok(in_force) if in_force == plan.network.generation => {
                     generation = in_force;
                     *applied = Some((status.pid, plan));
+                }
+                Ok(in_force) => {
+                    let ours = plan.network.generation;
+                    problem =
+                        Some(format!("netd keeps generation {in_force} of the network instead of {ours}"));
                 }
                 Err(error) => problem = Some(error.to_string()),
             }

@@ -16,7 +16,8 @@ async fn fail(host: &mut TestHost, server: ServerPlan) -> (String, bool, HostObs
         observed_server(observed, id).is_some_and(|server| matches!(server.state, ServerState::Failed { .. }))
     };
     let observed = host.controller().until("failed", failed).await;
-    let Some(ServerState::Failed { message, permanent, .. }) = observed_server(&observed, id).map(|s| s.state.clone())
+    let Some(ServerState::Failed { message, permanent, .. }) =
+        observed_server(&observed, id).map(|s| s.state.clone())
     else {
         unreachable!()
     };
@@ -77,7 +78,11 @@ async fn a_host_without_qemu() {
     let server = host.server();
     let (message, _, observed) = fail(&mut host, server).await;
     assert!(message.contains("cannot run virtual machines"), "{message}");
-    assert!(observed.problems.iter().any(|problem| problem.contains("/nowhere/qemu")), "{:?}", observed.problems);
+    assert!(
+        observed.problems.iter().any(|problem| problem.contains("/nowhere/qemu")),
+        "{:?}",
+        observed.problems
+    );
 }
 
 #[tokio::test]

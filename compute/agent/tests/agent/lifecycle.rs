@@ -72,7 +72,11 @@ async fn a_guest_from_plan_to_end() {
     let qemu = recorded_pid(&layout.qemu_process(id));
     let cgroup = std::fs::read_to_string(format!("/proc/{qemu}/cgroup")).unwrap();
     if inventory(&host).await.servers[0].cgroup.is_some() {
-        assert!(cgroup.lines().any(|line| line.starts_with("0::") && line.ends_with(&format!("server-{id}/qemu"))));
+        assert!(
+            cgroup
+                .lines()
+                .any(|line| line.starts_with("0::") && line.ends_with(&format!("server-{id}/qemu")))
+        );
     }
 
     agent_and_controller_die(&mut host, id, qemu).await;
@@ -108,7 +112,12 @@ async fn blkd_dies(host: &TestHost, layout: &Layout, id: ServerId, qemu: u32) {
     assert_eq!(type_on_serial(host, id, "z").await.unwrap(), b"z");
 }
 
-async fn the_guest_is_rebooted_and_powers_itself_off(host: &TestHost, layout: &Layout, id: ServerId, qemu: u32) {
+async fn the_guest_is_rebooted_and_powers_itself_off(
+    host: &TestHost,
+    layout: &Layout,
+    id: ServerId,
+    qemu: u32,
+) {
     set_power(host, Power::On, 2);
     host.controller()
         .until("hard rebooted", |observed| {
@@ -120,14 +129,17 @@ async fn the_guest_is_rebooted_and_powers_itself_off(host: &TestHost, layout: &L
     until_hellos(host, id, 2).await;
 
     type_on_serial(host, id, "p").await;
-    let stopped = |observed: &_| observed_server(observed, id).is_some_and(|s| s.state == ServerState::Stopped);
+    let stopped =
+        |observed: &_| observed_server(observed, id).is_some_and(|s| s.state == ServerState::Stopped);
     host.controller().until("powered off", stopped).await;
     let blkd = recorded_pid(&layout.blkd_process(id));
     assert!(start_ticks(blkd).is_err(), "a stopped server holds no process");
     // A new plan without a new epoch starts nothing.
     set_power(host, Power::On, 2);
     let generation = host.controller().shared.plan.borrow().generation;
-    host.controller().until("seen", |observed| observed.plan_generation == generation && stopped(observed)).await;
+    host.controller()
+        .until("seen", |observed| observed.plan_generation == generation && stopped(observed))
+        .await;
     set_power(host, Power::On, 3);
     host.controller().until("started", |observed| is_running(observed, id)).await;
     until_hellos(host, id, 3).await;

@@ -1,7 +1,10 @@
 //! The agent as the controller and a guest see it: real processes, real QEMU, real sockets.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod controller;
 mod failures;
+mod guest;
 mod jail;
 mod lifecycle;
 mod metadata;

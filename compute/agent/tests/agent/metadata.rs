@@ -11,9 +11,7 @@ use tokio::sync::watch;
 use updraft_agent::metadata::service::serve;
 use updraft_base::{DiskId, HostId, ImageId, MacAddress, PortId, ServerId};
 use updraft_compute_api::metadata::{NicAddress, NicMetadata, ServerMetadata};
-use updraft_compute_api::plan::{
-    HostPlan, ImageFormat, ImageSource, Power, PowerPlan, RootDisk, ServerPlan,
-};
+use updraft_compute_api::plan::{HostPlan, ImageFormat, ImageSource, Power, PowerPlan, RootDisk, ServerPlan};
 
 fn server(name: &str, port: PortId) -> ServerPlan {
     let address = NicAddress {

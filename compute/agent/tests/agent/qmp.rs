@@ -13,7 +13,15 @@ impl Qemu {
     fn start(socket: &Path) -> Self {
         let chardev = format!("socket,id=qmp,path={},server=on,wait=off", socket.display());
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,accel=tcg", "-S"]);
+        command.args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-machine",
+            "q35,accel=tcg",
+            "-S",
+        ]);
         command.args(["-m", "16", "-chardev", &chardev, "-mon", "chardev=qmp,mode=control"]);
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }

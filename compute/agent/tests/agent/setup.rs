@@ -13,19 +13,18 @@ use updraft_agent::config::{AcceleratorChoice, Config};
 use updraft_base::{DiskId, HostId, ImageId, ServerId};
 use updraft_compute_api::metadata::ServerMetadata;
 use updraft_compute_api::observed::{HostObserved, ServerObserved, ServerState};
-use updraft_compute_api::plan::{
-    HostPlan, ImageFormat, ImageSource, Power, PowerPlan, RootDisk, ServerPlan,
-};
+use updraft_compute_api::plan::{HostPlan, ImageFormat, ImageSource, Power, PowerPlan, RootDisk, ServerPlan};
 
 use crate::controller::{CREDENTIAL, Controller, Shared};
 
 /// A boot sector that says `hello` on the first serial port, echoes what it reads there, and at a `p` powers the
 /// machine off (q35's PM1a control register is at 0x604: ACPI S5).
 const BOOT_SECTOR: [u8; 72] = [
-    0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x40, 0x7c, 0xac, 0x84, 0xc0, 0x74, 0x05, 0xe8, 0x21, 0x00, 0xeb, 0xf6, 0xba,
-    0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8, 0xba, 0xf8, 0x03, 0xec, 0x3c, 0x70, 0x74, 0x05, 0xe8, 0x0c, 0x00, 0xeb,
-    0xeb, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd, 0x50, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x20, 0x74,
-    0xf8, 0x58, 0xba, 0xf8, 0x03, 0xee, 0xc3, b'h', b'e', b'l', b'l', b'o', b'\r', b'\n', 0,
+    0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x40, 0x7c, 0xac, 0x84, 0xc0, 0x74, 0x05, 0xe8, 0x21, 0x00, 0xeb,
+    0xf6, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xf8, 0xba, 0xf8, 0x03, 0xec, 0x3c, 0x70, 0x74, 0x05,
+    0xe8, 0x0c, 0x00, 0xeb, 0xeb, 0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef, 0xf4, 0xeb, 0xfd, 0x50, 0xba,
+    0xfd, 0x03, 0xec, 0xa8, 0x20, 0x74, 0xf8, 0x58, 0xba, 0xf8, 0x03, 0xee, 0xc3, b'h', b'e', b'l', b'l',
+    b'o', b'\r', b'\n', 0,
 ];
 pub const IMAGE_BYTES: usize = 1 << 20;
 
@@ -49,12 +48,16 @@ pub struct TestHost {
 impl TestHost {
     /// Everything but the agent. `change` may spoil the configuration.
     pub async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_image(bootable_image(), ImageFormat::Raw, change).await
+    }
+
+    /// The same with another image.
+    pub async fn with_image(content: Vec<u8>, format: ImageFormat, change: impl FnOnce(&mut Config)) -> Self {
         let _ = tracing_subscriber::fmt().with_env_filter("info").with_test_writer().try_init();
         let dir = tempfile::tempdir().unwrap();
-        let content = bootable_image();
         let image = ImageSource {
             id: ImageId::random(),
-            format: ImageFormat::Raw,
+            format,
             size_bytes: content.len() as u64,
             sha512: Sha512::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect(),
         };
@@ -148,7 +151,7 @@ pub fn recorded_pid(record: &Path) -> u32 {
 }
 
 /// Another program of the workspace, built into the same folder.
-fn sibling(name: &str) -> PathBuf {
+pub fn sibling(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_updraft-agent")).with_file_name(name)
 }
 
