@@ -80,7 +80,7 @@ pub fn arguments(spec: &MachineSpec) -> Vec<OsString> {
         );
     }
     for (index, nic) in spec.nics.iter().enumerate() {
-        network_card(&mut argv, index, nic, &next_port());
+        network_card(&mut argv, index, nic, spec.accelerator, &next_port());
     }
     argv.add("-object", "rng-random,id=rng0,filename=/dev/urandom");
     // 64 KiB a second: plenty at boot, and no guest can burn the host's processor on random numbers.
@@ -222,7 +222,7 @@ mod tests {
         let text =
             arguments(&spec()).iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("memory-backend-memfd,id=memory,size=128M,share=on,seal=on"));
-        assert!(text.contains("mac=02:00:00:00:00:02,host_mtu=1500") && text.contains("mq=on,vectors=10"));
+        assert!(text.contains("mac=02:00:00:00:00:02,host_mtu=1500") && text.contains("mq=on,vectors=0"));
         assert!(text.contains("path=/run/u/root,reconnect=1"));
         // Every kind of option by which QEMU would open, and perhaps guess the format of, a file.
         for opening in ["-drive", "-hda", "-cdrom", "-blockdev", ",file=", "-kernel", "-net "] {
