@@ -385,13 +385,7 @@ pub fn note_tcp<T: Tables>(tables: &T, found: &Found<'_>, flags: u8) -> bool {
 
 /// Applies a flow's action to its packet. `None` when the slot changed hands meanwhile.
 #[inline(always)]
-pub fn follow<T: Tables, P: Packet>(
-    tables: &T,
-    found: &Found<'_>,
-    packet: &mut P,
-    ip: &Ipv4,
-    now: u32,
-) -> Option<Verdict> {
+pub fn follow<P: Packet>(found: &Found<'_>, packet: &mut P, ip: &Ipv4, now: u32) -> Option<Verdict> {
     let action = Action::of_slot(found.slot);
     read_fence();
     if found.slot.state.get() != found.state {
@@ -400,7 +394,6 @@ pub fn follow<T: Tables, P: Packet>(
     if found.slot.last_seen.get() != now {
         found.slot.last_seen.set(now);
     }
-    let _ = tables;
     Some(apply(&action, packet, ip))
 }
 

@@ -99,7 +99,7 @@ fn pursue<T: Tables, P: Packet>(
     {
         return reopen(tables, found, packet, departure);
     }
-    match follow(tables, found, packet, &departure.ip, departure.now) {
+    match follow(found, packet, &departure.ip, departure.now) {
         Some(verdict) => Ok(verdict),
         None => dropped(DropReason::NotSyn),
     }
@@ -139,7 +139,7 @@ fn stale<T: Tables, P: Packet>(
         }
         Ok(_) => start(tables, packet, departure),
         // The way out is being asked for; the flow waits for it.
-        Err(verdict @ Verdict::Respond(_)) => Err(verdict),
+        Err(verdict @ Verdict::Respond(Service::Neighbour { .. })) => Err(verdict),
         Err(verdict) => {
             cut(tables, found);
             tables.count(Event::FlowCut);

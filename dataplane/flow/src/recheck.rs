@@ -6,7 +6,7 @@ use crate::layout::UPLINK_ZONE;
 use crate::lookup::read;
 use crate::tables::Tables;
 use crate::uplink;
-use crate::verdict::{DropReason, Event, Verdict};
+use crate::verdict::{DropReason, Event, Service, Verdict};
 
 /// Compares a flow (its opening direction) with what the policy says now. True: both directions carry on, in the
 /// new generation and with the present MACs. False: it was cut.
@@ -60,7 +60,7 @@ pub fn reply<T: Tables>(tables: &T, found: &Found<'_>, generation: u32) -> Resul
         Ok(resolved) if renew(tables, &opener, &resolved.pair, generation) => Ok(()),
         Ok(_) => Err(Verdict::Drop(DropReason::NotSyn)),
         // The way out is not known at the moment: no reason to end what goes on.
-        Err(Verdict::Respond(_)) => Ok(()),
+        Err(Verdict::Respond(Service::Neighbour { .. })) => Ok(()),
         Err(verdict) => {
             cut(tables, &opener);
             tables.count(Event::FlowCut);

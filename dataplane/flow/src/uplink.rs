@@ -19,9 +19,8 @@ use crate::verdict::{DropReason, Event, Service, Verdict};
 
 /// Decides about a frame from the uplink, and rewrites its head.
 ///
-/// Never returns [`Verdict::Uplink`] except for a connection between two floating IPs that leaves again, which
-/// does not arise here; [`Verdict::Defer`] only where `T::COMPLETE` is false: then, and on [`Verdict::Respond`],
-/// the frame is untouched. Counts itself.
+/// `now_ns` as in [`crate::from_guest`]. Never returns [`Verdict::Uplink`]; [`Verdict::Defer`] only where
+/// `T::COMPLETE` is false. The frame is rewritten for [`Verdict::Port`], else untouched. Counts itself.
 #[inline(always)]
 pub fn from_uplink<T: Tables, P: Packet>(tables: &T, packet: &mut P, now_ns: u64) -> Verdict {
     tables.count(Event::UplinkRx);
@@ -125,7 +124,7 @@ fn pursue<T: Tables, P: Packet>(tables: &T, found: &Found<'_>, packet: &mut P, a
         return Verdict::Drop(DropReason::TcpFlags);
     }
     let masqueraded = found.slot.dst_mac.get() & MASQUERADED != 0;
-    match follow(tables, found, packet, &arrival.ip, arrival.now) {
+    match follow(found, packet, &arrival.ip, arrival.now) {
         Some(verdict) => {
             tables.count(if masqueraded { Event::Snat } else { Event::FloatingIp });
             verdict
