@@ -47,8 +47,9 @@ async fn list(call: Call, query: ListQuery) -> Answer {
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     let agents = agent::list(&call.core, &call.caller).await?;
-    let agent = agents.into_iter().find(|agent| agent.host.id == id).ok_or_else(|| {
-        Error::not_found("AgentNotFound", format!("Agent {id} could not be found"))
-    })?;
+    let agent = agents
+        .into_iter()
+        .find(|agent| agent.host.id == id)
+        .ok_or_else(|| Error::not_found("AgentNotFound", format!("Agent {id} could not be found")))?;
     NAMES.shown(view(agent), &query)
 }

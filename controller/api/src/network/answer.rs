@@ -36,7 +36,8 @@ impl Names {
 
     /// 201 with what was made, in the shape in which it was asked for.
     pub fn created<V: Serialize>(self, views: impl Iterator<Item = V>, as_list: bool) -> Answer {
-        let mut views = views.map(|view| to_object(&view).map(Value::Object)).collect::<Answer<Vec<Value>>>()?;
+        let mut views =
+            views.map(|view| to_object(&view).map(Value::Object)).collect::<Answer<Vec<Value>>>()?;
         let body = match as_list {
             true => wrap(self.many, Value::Array(views)),
             false => wrap(self.one, views.pop().unwrap_or_default()),
@@ -51,7 +52,12 @@ impl Names {
     }
 
     /// 200 with those of the items that the query asks for. `url` is the collection's, for links.
-    pub fn listed<V: Serialize>(self, views: impl Iterator<Item = V>, query: &ListQuery, url: &str) -> Answer {
+    pub fn listed<V: Serialize>(
+        self,
+        views: impl Iterator<Item = V>,
+        query: &ListQuery,
+        url: &str,
+    ) -> Answer {
         let objects = views.map(|view| to_object(&view)).collect::<Answer<Vec<_>>>()?;
         let page = query.page(objects, url)?;
         let mut body = Map::new();

@@ -228,7 +228,8 @@ fn changed_since(item: &Object, since: &str) -> bool {
 /// `ip_address=10.0.0.5`, `subnet_id=…` or `ip_address_substr=10.0.`: one of each part that is named must fit.
 fn matches_fixed_ips(item: &Object, values: &[String]) -> bool {
     let fixed_ips = item.get("fixed_ips").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let attribute = |fixed: &Value, name: &str| fixed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let attribute =
+        |fixed: &Value, name: &str| fixed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let fits = |part: &str, test: &dyn Fn(&Value, &str) -> bool| {
         let mut wanted = values.iter().filter_map(|value| parts_of(value, part)).peekable();
         wanted.peek().is_none() || wanted.any(|wanted| fixed_ips.iter().any(|fixed| test(fixed, wanted)))
@@ -307,12 +308,18 @@ mod tests {
     #[test]
     fn pages_lead_to_each_other_and_end() {
         let first = ListQuery::parse("limit=2&name=web&name=db").page(items(), "http://x/ports").unwrap();
-        assert_eq!(first.links, [json!({"rel": "next", "href": "http://x/ports?limit=2&name=web&name=db&marker=b"})]);
-        let second = ListQuery::parse("limit=2&name=web&name=db&marker=b").page(items(), "http://x/ports").unwrap();
+        assert_eq!(
+            first.links,
+            [json!({"rel": "next", "href": "http://x/ports?limit=2&name=web&name=db&marker=b"})]
+        );
+        let second =
+            ListQuery::parse("limit=2&name=web&name=db&marker=b").page(items(), "http://x/ports").unwrap();
         assert_eq!(second.items.len(), 1);
         assert_eq!(
             second.links,
-            [json!({"rel": "previous", "href": "http://x/ports?limit=2&name=web&name=db&marker=c&page_reverse=True"})]
+            [
+                json!({"rel": "previous", "href": "http://x/ports?limit=2&name=web&name=db&marker=c&page_reverse=True"})
+            ]
         );
         assert_eq!(ids("limit=2&marker=c&page_reverse=True"), "ab");
         assert_eq!(ids("limit=2&marker=c"), "");

@@ -64,7 +64,8 @@ fn interface_view(interface: Interface) -> InterfaceView {
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {
-    let filter = RouterFilter { ids: query.values("id"), names: query.values("name"), ..RouterFilter::default() };
+    let filter =
+        RouterFilter { ids: query.values("id"), names: query.values("name"), ..RouterFilter::default() };
     let routers = router::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/routers", call.endpoint);
     NAMES.listed(routers.into_iter().map(view), &query, &url)

@@ -23,7 +23,8 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 fn view(subnet: Subnet) -> SubnetView {
-    let pool = |pool: &AllocationPool| PoolFields { start: pool.start.to_string(), end: pool.end.to_string() };
+    let pool =
+        |pool: &AllocationPool| PoolFields { start: pool.start.to_string(), end: pool.end.to_string() };
     SubnetView {
         standard: standard(&subnet.standard),
         ip_version: subnet.ip_version(),

@@ -13,7 +13,9 @@ use crate::http::{Answer, Body, Call, Fault};
 
 pub(super) fn routes() -> Router<Core> {
     let mut routes = Router::new();
-    for collection in ["networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security_groups"] {
+    for collection in
+        ["networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security_groups"]
+    {
         let Some(kind) = Kind::of_collection(collection) else { continue };
         routes = routes.merge(of_collection(collection, kind));
     }
@@ -42,7 +44,12 @@ async fn list(call: Call, kind: Kind, Path(id): Path<String>) -> Answer<Json<Val
     Ok(Json(json!({"tags": tag::list(&call.core, &call.caller, kind, &id).await?})))
 }
 
-async fn replace(call: Call, kind: Kind, Path(id): Path<String>, Body(body): Body<Tags>) -> Answer<Json<Value>> {
+async fn replace(
+    call: Call,
+    kind: Kind,
+    Path(id): Path<String>,
+    Body(body): Body<Tags>,
+) -> Answer<Json<Value>> {
     let tags = tag::change(&call.core, &call.caller, kind, &id, Change::Replace(body.tags)).await?;
     Ok(Json(json!({"tags": tags})))
 }

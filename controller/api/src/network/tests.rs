@@ -96,9 +96,16 @@ async fn discovery() {
         assert_eq!(reply.text("/versions/0/links/0/href"), "http://cloud.test:5000/network/v2.0/");
     }
     let resources = net.cloud.get("/network/v2.0/", "").await;
-    assert_eq!((resources.status, resources.text("/resources/0/collection")), (StatusCode::OK, "networks".into()));
+    assert_eq!(
+        (resources.status, resources.text("/resources/0/collection")),
+        (StatusCode::OK, "networks".into())
+    );
     assert_eq!(net.get("extensions/router").await.text("/extension/name"), "Neutron L3 Router");
-    assert_eq!(net.get("extensions/Availability%20Zone").await.status, StatusCode::NOT_FOUND, "clients list then");
+    assert_eq!(
+        net.get("extensions/Availability%20Zone").await.status,
+        StatusCode::NOT_FOUND,
+        "clients list then"
+    );
     let listed = net.get("extensions").await.json();
     assert!(listed["extensions"].as_array().unwrap().iter().any(|one| one["name"] == "Availability Zone"));
     assert_eq!(net.get("availability_zones").await.text("/availability_zones/0/name"), "nova");
@@ -129,7 +136,10 @@ async fn a_network_from_birth_to_death() {
     let path = format!("networks/{id}");
     let subnet = net.subnet(id, "10.0.0.0/24").await;
     assert_eq!(net.get(&path).await.json()["network"]["subnets"], json!([subnet]));
-    assert_eq!(net.get(&format!("{path}?fields=id&fields=name")).await.json(), json!({"network": {"id": id, "name": "lan"}}));
+    assert_eq!(
+        net.get(&format!("{path}?fields=id&fields=name")).await.json(),
+        json!({"network": {"id": id, "name": "lan"}})
+    );
     let changed = net.put(&path, json!({"network": {"name": "wan", "mtu": 1400}})).await;
     assert_eq!((changed.status, changed.text("/network/name")), (StatusCode::OK, "wan".into()));
     assert_eq!(changed.json()["network"]["revision_number"], 2);
@@ -162,7 +172,12 @@ async fn lists() {
         let json = page.json();
         let links = json["networks_links"].as_array().cloned().unwrap_or_default();
         let Some(next) = links.iter().find(|link| link["rel"] == "next") else { break };
-        path = next["href"].as_str().unwrap().strip_prefix("http://cloud.test:5000/network/v2.0/").unwrap().to_owned();
+        path = next["href"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("http://cloud.test:5000/network/v2.0/")
+            .unwrap()
+            .to_owned();
     }
     assert_eq!(seen, all, "links lead through all of them, and end");
     assert_eq!(net.get("networks?limit=x").await.status, StatusCode::BAD_REQUEST);
@@ -198,9 +213,13 @@ async fn quotas() {
     let net = Net::start().await;
     let path = format!("quotas/{}", net.project);
     assert_eq!(net.get(&path).await.json()["quota"]["network"], 100);
-    assert_eq!(refusal(&net.put(&path, json!({"quota": {"network": 1}})).await), (403, "PolicyNotAuthorized".into()));
+    assert_eq!(
+        refusal(&net.put(&path, json!({"quota": {"network": 1}})).await),
+        (403, "PolicyNotAuthorized".into())
+    );
     let url = format!("/network/v2.0/{path}");
-    let set = net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"network": 1, "subnet": 0}})).await;
+    let set =
+        net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"network": 1, "subnet": 0}})).await;
     assert_eq!((set.status, set.json()["quota"]["network"].clone()), (StatusCode::OK, json!(1)));
     let network = net.network("only").await;
     assert_eq!(refusal(&net.post("networks", json!({"network": {}})).await), (409, "OverQuota".into()));

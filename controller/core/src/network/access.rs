@@ -14,7 +14,9 @@ pub(super) fn owner_of_new(caller: &Caller, requested: Option<&str>, action: &st
     let own = require_member(caller).map_err(|_| forbidden(action));
     match requested.filter(|project| !project.is_empty()) {
         Some(project) if caller.is_admin() => Ok(project.to_owned()),
-        Some(project) if own.as_ref().is_ok_and(|own| *own != project) => Err(forbidden(&format!("{action}:tenant_id"))),
+        Some(project) if own.as_ref().is_ok_and(|own| *own != project) => {
+            Err(forbidden(&format!("{action}:tenant_id")))
+        }
         _ => own.map(str::to_owned),
     }
 }

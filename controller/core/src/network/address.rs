@@ -32,7 +32,10 @@ impl Allocation<'_> {
         let subnets = subnet::of_network(tx, self.network_id).await?;
         let Some(wanted) = wanted else { return self.one_of_each_version(tx, &subnets).await };
         if wanted.len() > Port::MAX_FIXED_IPS {
-            return Err(invalid_input(format!("Exceeded maximum amount of fixed ips per port: {}", Port::MAX_FIXED_IPS)));
+            return Err(invalid_input(format!(
+                "Exceeded maximum amount of fixed ips per port: {}",
+                Port::MAX_FIXED_IPS
+            )));
         }
         let mut given = Vec::with_capacity(wanted.len());
         // Addresses by name first: one of a pool must not take what is asked for later in the list.
@@ -49,13 +52,16 @@ impl Allocation<'_> {
 
     async fn one_of_each_version(&self, tx: &mut Tx, subnets: &[Subnet]) -> Result<Vec<FixedIp>> {
         let mut given: Vec<FixedIp> = Vec::new();
-        let candidates: Vec<&Subnet> = subnets.iter().filter(|subnet| subnet.serves(self.device_owner)).collect();
+        let candidates: Vec<&Subnet> =
+            subnets.iter().filter(|subnet| subnet.serves(self.device_owner)).collect();
         for subnet in candidates.iter().filter(|subnet| subnet.derives_addresses()) {
             given.extend(derived(subnet, self.mac));
         }
         for version in [4, 6] {
             let mut exhausted = false;
-            for subnet in candidates.iter().filter(|subnet| subnet.ip_version() == version && !subnet.derives_addresses())
+            for subnet in candidates
+                .iter()
+                .filter(|subnet| subnet.ip_version() == version && !subnet.derives_addresses())
             {
                 match free_address(tx, subnet, &given).await? {
                     Some(address) => {
@@ -99,7 +105,8 @@ impl Allocation<'_> {
             })?,
         };
         let fixed = FixedIp { subnet_id: subnet.id.clone(), address };
-        let free = self.own.contains(&fixed) || !subnet::taken_addresses(tx, &subnet.id).await?.contains(&address);
+        let free =
+            self.own.contains(&fixed) || !subnet::taken_addresses(tx, &subnet.id).await?.contains(&address);
         if !free || given.contains(&fixed) {
             let message = format!("IP address {address} already allocated in subnet {}", subnet.id);
             return Err(Error::conflict("IpAddressAlreadyAllocated", message));

@@ -42,7 +42,12 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateFloatingIp
     .await
 }
 
-async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateFloatingIp, now: Timestamp) -> Result<FloatingIp> {
+async fn create_one(
+    tx: &mut Tx,
+    caller: &Caller,
+    request: CreateFloatingIp,
+    now: Timestamp,
+) -> Result<FloatingIp> {
     let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_floatingip")?;
     let asked = request.floating_ip_address.as_ref().filter(|_| !caller.is_admin());
     admin_attribute(caller, asked, "create_floatingip:floating_ip_address")?;
@@ -146,7 +151,8 @@ async fn associate(
         None => match addresses.as_slice() {
             [only] => *only,
             [] => {
-                let reason = format!("Cannot add floating IP to port {port_id} that has no fixed IPv4 addresses");
+                let reason =
+                    format!("Cannot add floating IP to port {port_id} that has no fixed IPv4 addresses");
                 return Err(bad_request("floatingip", reason));
             }
             _ => {
@@ -169,7 +175,9 @@ async fn associate(
 async fn check_free(tx: &mut Tx, floating: &FloatingIp, port: &Port, fixed: IpAddr) -> Result<()> {
     let filter = FloatingIpFilter { port_ids: Some(vec![port.id.clone()]), ..FloatingIpFilter::default() };
     let taken = floating_ip::list(tx, &filter).await?.into_iter().any(|other| {
-        other.id != floating.id && other.fixed_address == Some(fixed) && other.network_id == floating.network_id
+        other.id != floating.id
+            && other.fixed_address == Some(fixed)
+            && other.network_id == floating.network_id
     });
     if !taken {
         return Ok(());
@@ -183,7 +191,12 @@ async fn check_free(tx: &mut Tx, floating: &FloatingIp, port: &Port, fixed: IpAd
 }
 
 /// The router that joins the port's subnet to the floating IP's network.
-async fn router_between(tx: &mut Tx, floating: &FloatingIp, subnet_id: &str, port_id: &str) -> Result<String> {
+async fn router_between(
+    tx: &mut Tx,
+    floating: &FloatingIp,
+    subnet_id: &str,
+    port_id: &str,
+) -> Result<String> {
     let filter = PortFilter {
         subnet_ids: Some(vec![subnet_id.to_owned()]),
         device_owners: Some(vec![device_owner::ROUTER_INTERFACE.to_owned()]),
@@ -211,7 +224,10 @@ async fn with_ports(conn: &mut Conn, floating_ips: Vec<FloatingIp>) -> Result<Ve
     let port_of = |floating: &FloatingIp| {
         floating.port_id.as_deref().and_then(|id| by_id.get(id)).map(|port| (*port).clone())
     };
-    Ok(floating_ips.into_iter().map(|floating_ip| Detail { port: port_of(&floating_ip), floating_ip }).collect())
+    Ok(floating_ips
+        .into_iter()
+        .map(|floating_ip| Detail { port: port_of(&floating_ip), floating_ip })
+        .collect())
 }
 
 /// The floating IP, if it is the caller's.
@@ -247,11 +263,13 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateFloat
             match request.port_id.map(|port| port.filter(|port| !port.is_empty())) {
                 None if request.fixed_ip_address.is_some() => {
                     let port_id = floating.port_id.clone().ok_or_else(fixed_without_port)?;
-                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref()).await?;
+                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())
+                        .await?;
                 }
                 None => {}
                 Some(Some(port_id)) => {
-                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref()).await?;
+                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())
+                        .await?;
                 }
                 Some(None) => {
                     floating.port_id = None;

@@ -65,11 +65,7 @@ pub(super) async fn set(
     Ok(())
 }
 
-fn allocation<'a>(
-    network_id: &'a str,
-    port: &'a Port,
-    own: &'a [FixedIp],
-) -> Allocation<'a> {
+fn allocation<'a>(network_id: &'a str, port: &'a Port, own: &'a [FixedIp]) -> Allocation<'a> {
     Allocation { network_id, device_owner: &port.device_owner, mac: port.mac, own }
 }
 
@@ -88,13 +84,17 @@ async fn check_overlap(tx: &mut Tx, router: &Router, network_id: &str) -> Result
 }
 
 pub(super) fn overlap(cidr: &ipnet::IpNet, id: &str, other: &ipnet::IpNet, other_id: &str) -> Error {
-    bad_request("router", format!("Cidr {cidr} of subnet {id} overlaps with cidr {other} of subnet {other_id}"))
+    bad_request(
+        "router",
+        format!("Cidr {cidr} of subnet {id} overlaps with cidr {other} of subnet {other_id}"),
+    )
 }
 
 /// Takes the gateway away; 409 while floating IPs need it.
 pub(super) async fn clear(tx: &mut Tx, router: &mut Router) -> Result<()> {
     let Some(gateway) = router.gateway.take() else { return Ok(()) };
-    let filter = FloatingIpFilter { router_ids: Some(vec![router.id.clone()]), ..FloatingIpFilter::default() };
+    let filter =
+        FloatingIpFilter { router_ids: Some(vec![router.id.clone()]), ..FloatingIpFilter::default() };
     if !floating_ip::list(tx, &filter).await?.is_empty() {
         let message = format!(
             "Gateway cannot be updated for router {}, since a gateway to external network {} is required by one or \

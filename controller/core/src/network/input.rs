@@ -44,7 +44,8 @@ pub(super) fn address(attribute: &str, text: &str) -> Result<IpAddr> {
 }
 
 pub(super) fn prefix(attribute: &str, text: &str) -> Result<IpNet> {
-    parse_prefix(text).ok_or_else(|| invalid_attribute(attribute, format!("'{text}' is not a valid IP subnet")))
+    parse_prefix(text)
+        .ok_or_else(|| invalid_attribute(attribute, format!("'{text}' is not a valid IP subnet")))
 }
 
 /// A MAC that one card may have: neither a group address nor all zeros.
@@ -118,7 +119,10 @@ pub(super) fn dns_name(attribute: &str, name: &str) -> Result<String> {
         return Ok(String::new());
     }
     if trimmed.len() > MAX_TEXT || !trimmed.split('.').all(is_label) {
-        return Err(invalid_attribute(attribute, format!("'{}' is not a valid DNS name", name.escape_default())));
+        return Err(invalid_attribute(
+            attribute,
+            format!("'{}' is not a valid DNS name", name.escape_default()),
+        ));
     }
     Ok(trimmed.to_ascii_lowercase())
 }

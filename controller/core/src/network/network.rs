@@ -21,7 +21,8 @@ const NETWORK_TYPES: [&str; 2] = ["local", "flat"];
 /// Makes networks, all or none.
 pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateNetwork>) -> Result<Vec<Network>> {
     let now = core.clock.now();
-    let networks = requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
+    let networks =
+        requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
     change(core, move |tx| {
         Box::pin(async move {
             for network in &networks {
@@ -38,8 +39,16 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateNetwork>) 
 fn read(caller: &Caller, request: CreateNetwork, now: Timestamp) -> Result<Network> {
     let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_network")?;
     admin_attribute(caller, request.shared.filter(|shared| *shared).as_ref(), "create_network:shared")?;
-    admin_attribute(caller, request.external.filter(|external| *external).as_ref(), "create_network:router:external")?;
-    admin_attribute(caller, request.is_default.filter(|default| *default).as_ref(), "create_network:is_default")?;
+    admin_attribute(
+        caller,
+        request.external.filter(|external| *external).as_ref(),
+        "create_network:router:external",
+    )?;
+    admin_attribute(
+        caller,
+        request.is_default.filter(|default| *default).as_ref(),
+        "create_network:is_default",
+    )?;
     admin_attribute(caller, request.network_type.as_ref(), "create_network:provider:network_type")?;
     admin_attribute(caller, request.physical_network.as_ref(), "create_network:provider:physical_network")?;
     admin_attribute(caller, request.segmentation_id.as_ref(), "create_network:provider:segmentation_id")?;
@@ -89,7 +98,8 @@ pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Network> {
 /// The same inside a transaction.
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Network> {
     let network = network::get(conn, id).await?;
-    let seen = network.filter(|network| network.shared || network.external || caller.sees(&network.project_id));
+    let seen =
+        network.filter(|network| network.shared || network.external || caller.sees(&network.project_id));
     found(seen, || network_not_found(id))
 }
 
@@ -142,7 +152,8 @@ fn apply(network: &mut Network, request: UpdateNetwork) -> Result<()> {
 /// A network that others have ports in stays shared.
 async fn check_unshared(tx: &mut Tx, network: &Network) -> Result<()> {
     let ports = ports_of(tx, &network.id).await?;
-    let foreign = ports.iter().any(|port| !port.project_id.is_empty() && port.project_id != network.project_id);
+    let foreign =
+        ports.iter().any(|port| !port.project_id.is_empty() && port.project_id != network.project_id);
     if !foreign {
         return Ok(());
     }
@@ -160,7 +171,10 @@ async fn check_not_an_outside(tx: &mut Tx, network: &Network) -> Result<()> {
     if !ports.iter().any(|port| outside.contains(&port.device_owner.as_str())) {
         return Ok(());
     }
-    let message = format!("External network {} cannot be updated to be made non-external, since it has existing gateway ports.", network.id);
+    let message = format!(
+        "External network {} cannot be updated to be made non-external, since it has existing gateway ports.",
+        network.id
+    );
     Err(Error::conflict("ExternalNetworkInUse", message))
 }
 

@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use updraft_dataplane_api::net;
 use updraft_model::network::{
-    Direction, EtherType, Network, Port, RemotePeer, Router, SecurityGroup, SecurityGroupRule, Subnet, device_owner,
+    Direction, EtherType, Network, Port, RemotePeer, Router, SecurityGroup, SecurityGroupRule, Subnet,
+    device_owner,
 };
 use updraft_store::Conn;
 use updraft_store::network::floating_ip::{self, FloatingIpFilter};
@@ -109,9 +110,11 @@ fn id<T: FromStr>(text: &str) -> Result<T> {
 
 async fn networks(conn: &mut Conn, reach: &Reach) -> Result<Vec<(Network, net::Network)>> {
     let ids = to_vec(&reach.networks);
-    let all = network::list(conn, &NetworkFilter { ids: Some(ids.clone()), ..NetworkFilter::default() }).await?;
+    let all =
+        network::list(conn, &NetworkFilter { ids: Some(ids.clone()), ..NetworkFilter::default() }).await?;
     let subnets =
-        subnet::list(conn, &SubnetFilter { network_ids: Some(ids.clone()), ..SubnetFilter::default() }).await?;
+        subnet::list(conn, &SubnetFilter { network_ids: Some(ids.clone()), ..SubnetFilter::default() })
+            .await?;
     let ports = port::list(conn, &PortFilter { network_ids: Some(ids), ..PortFilter::default() }).await?;
     let plan = |network: Network| {
         let of_network = |port: &&Port| port.network_id == network.id;
@@ -195,7 +198,9 @@ async fn router_plan(conn: &mut Conn, router: &Router, interfaces: &[Port]) -> R
 async fn gateway_plan(conn: &mut Conn, router: &Router) -> Result<Option<net::RouterGateway>> {
     let Some(gateway) = &router.gateway else { return Ok(None) };
     let fixed = gateway.fixed_ips.iter().find(|fixed| fixed.address.is_ipv4()).or(gateway.fixed_ips.first());
-    let (Some(fixed), Some(port)) = (fixed, port::get(conn, &gateway.port_id).await?) else { return Ok(None) };
+    let (Some(fixed), Some(port)) = (fixed, port::get(conn, &gateway.port_id).await?) else {
+        return Ok(None);
+    };
     let Some(subnet) = subnet::get(conn, &fixed.subnet_id).await? else { return Ok(None) };
     Ok(Some(net::RouterGateway {
         port_id: id(&port.id)?,
@@ -209,9 +214,10 @@ async fn gateway_plan(conn: &mut Conn, router: &Router) -> Result<Option<net::Ro
 }
 
 fn port_plan(port: &Port, admin_state_up: bool) -> Result<net::Port> {
-    let fixed_ips = port.fixed_ips.iter().map(|fixed| {
-        Ok(net::FixedIp { subnet_id: id(&fixed.subnet_id)?, address: fixed.address })
-    });
+    let fixed_ips = port
+        .fixed_ips
+        .iter()
+        .map(|fixed| Ok(net::FixedIp { subnet_id: id(&fixed.subnet_id)?, address: fixed.address }));
     let pairs = port.allowed_address_pairs.iter();
     Ok(net::Port {
         id: id(&port.id)?,
@@ -219,7 +225,9 @@ fn port_plan(port: &Port, admin_state_up: bool) -> Result<net::Port> {
         network_id: id(&port.network_id)?,
         mac: port.mac,
         fixed_ips: fixed_ips.collect::<Result<_>>()?,
-        allowed_address_pairs: pairs.map(|pair| net::AddressPair { prefix: pair.prefix, mac: pair.mac }).collect(),
+        allowed_address_pairs: pairs
+            .map(|pair| net::AddressPair { prefix: pair.prefix, mac: pair.mac })
+            .collect(),
         port_security_enabled: port.port_security_enabled,
         security_groups: port.security_groups.iter().map(|group| id(group)).collect::<Result<_>>()?,
         admin_state_up,
@@ -290,7 +298,9 @@ async fn floating_ips(conn: &mut Conn, ports: &[Port]) -> Result<Vec<net::Floati
     let mut plans = Vec::new();
     for floating in floating_ip::list(conn, &filter).await? {
         let (Some(port_id), Some(router_id)) = (&floating.port_id, &floating.router_id) else { continue };
-        let (IpAddr::V4(address), Some(IpAddr::V4(fixed_address))) = (floating.address, floating.fixed_address) else {
+        let (IpAddr::V4(address), Some(IpAddr::V4(fixed_address))) =
+            (floating.address, floating.fixed_address)
+        else {
             continue;
         };
         plans.push(net::FloatingIp {

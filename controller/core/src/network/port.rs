@@ -42,7 +42,12 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreatePort>) -> 
 }
 
 /// Makes a port inside a transaction.
-pub(super) async fn create_in(tx: &mut Tx, caller: &Caller, request: CreatePort, now: Timestamp) -> Result<Port> {
+pub(super) async fn create_in(
+    tx: &mut Tx,
+    caller: &Caller,
+    request: CreatePort,
+    now: Timestamp,
+) -> Result<Port> {
     let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_port")?;
     let network = super::network::visible(tx, caller, &request.network_id).await?;
     super::network::may_plug(caller, &network)?;
@@ -96,7 +101,11 @@ pub(super) async fn create_in(tx: &mut Tx, caller: &Caller, request: CreatePort,
 fn check_rights(caller: &Caller, network: &Network, request: &CreatePort) -> Result<()> {
     check_device_owner(caller, request.device_owner.as_deref(), "create_port")?;
     admin_attribute(caller, request.host_id.as_ref(), "create_port:binding:host_id")?;
-    admin_attribute(caller, request.profile.as_ref().filter(|it| !it.is_empty()), "create_port:binding:profile")?;
+    admin_attribute(
+        caller,
+        request.profile.as_ref().filter(|it| !it.is_empty()),
+        "create_port:binding:profile",
+    )?;
     let owns_network = caller.sees(&network.project_id);
     let chosen = Chosen {
         mac: request.mac_address.is_some(),
@@ -137,13 +146,19 @@ pub(super) fn names_address(fixed_ips: Option<&[FixedIpFields]>) -> bool {
 /// `network:…` marks the cloud's own ports, which are trusted: no tenant may write it (CVE-2015-5240).
 pub(super) fn check_device_owner(caller: &Caller, owner: Option<&str>, action: &str) -> Result<()> {
     let is_of_the_cloud = owner.is_some_and(|owner| owner.starts_with(device_owner::CLOUD_PREFIX));
-    if is_of_the_cloud && !caller.is_admin() { Err(forbidden(&format!("{action}:device_owner"))) } else { Ok(()) }
+    if is_of_the_cloud && !caller.is_admin() {
+        Err(forbidden(&format!("{action}:device_owner")))
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn vnic_type(requested: Option<String>) -> Result<String> {
     match requested.as_deref() {
         None | Some(VNIC_TYPE) => Ok(VNIC_TYPE.into()),
-        Some(other) => Err(invalid_input(format!("binding:vnic_type '{other}' is not supported; use '{VNIC_TYPE}'"))),
+        Some(other) => {
+            Err(invalid_input(format!("binding:vnic_type '{other}' is not supported; use '{VNIC_TYPE}'")))
+        }
     }
 }
 
@@ -177,7 +192,8 @@ pub(super) fn address_pairs(pairs: &[AddressPairFields]) -> Result<Vec<AddressPa
             let reason = format!("'{prefix}' is every address; disable port security instead");
             return Err(invalid_attribute("allowed_address_pairs", reason));
         }
-        let mac = pair.mac_address.as_deref().map(|mac| input::mac("allowed_address_pairs", mac)).transpose()?;
+        let mac =
+            pair.mac_address.as_deref().map(|mac| input::mac("allowed_address_pairs", mac)).transpose()?;
         let pair = AddressPair { prefix, mac };
         if parsed.contains(&pair) {
             let message = format!(
@@ -212,7 +228,9 @@ pub(super) fn dhcp_options(options: Vec<DhcpOptionFields>) -> Result<Vec<ExtraDh
         // A null value removes an option; in a list that replaces the whole, that is leaving it out.
         let Some(value) = option.opt_value else { continue };
         if value.is_empty() || value.len() > MAX_DHCP_OPTION || value.chars().any(char::is_control) {
-            return Err(malformed(format!("'{}' is not the value of an option", value.escape_default())).into());
+            return Err(
+                malformed(format!("'{}' is not the value of an option", value.escape_default())).into()
+            );
         }
         let ip_version = match option.ip_version {
             None | Some(4) => 4,
@@ -276,7 +294,8 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
 
 /// Deletes a port inside a transaction; its floating IPs are free again.
 pub(super) async fn delete_in(tx: &mut Tx, port: &Port, now: Timestamp) -> Result<()> {
-    let filter = floating_ip::FloatingIpFilter { port_ids: Some(vec![port.id.clone()]), ..Default::default() };
+    let filter =
+        floating_ip::FloatingIpFilter { port_ids: Some(vec![port.id.clone()]), ..Default::default() };
     for mut floating in floating_ip::list(tx, &filter).await? {
         floating.port_id = None;
         floating.fixed_address = None;
@@ -309,13 +328,20 @@ mod tests {
         }
         let many: Vec<_> = (0..11).map(|last| pair(&format!("10.0.0.{last}"))).collect();
         assert_eq!(address_pairs(&many).unwrap_err().code, "AllowedAddressPairExhausted");
-        assert_eq!(address_pairs(&[pair("10.0.0.9"), pair("10.0.0.9/32")]).unwrap_err().code, "DuplicateAddressPairInRequest");
+        assert_eq!(
+            address_pairs(&[pair("10.0.0.9"), pair("10.0.0.9/32")]).unwrap_err().code,
+            "DuplicateAddressPairInRequest"
+        );
     }
 
     #[test]
     fn dhcp_options_are_single_lines() {
-        assert_eq!(dhcp_options(vec![option("bootfile-name", "pxe.0"), option("66", "10.0.0.1")]).unwrap().len(), 2);
-        let bad = [("mtu\n", "1"), ("mtu", "1\ntag:x,option:router,6.6.6.6"), ("", "1"), ("mtu", ""), ("a,b", "1")];
+        assert_eq!(
+            dhcp_options(vec![option("bootfile-name", "pxe.0"), option("66", "10.0.0.1")]).unwrap().len(),
+            2
+        );
+        let bad =
+            [("mtu\n", "1"), ("mtu", "1\ntag:x,option:router,6.6.6.6"), ("", "1"), ("mtu", ""), ("a,b", "1")];
         for (name, value) in bad {
             assert!(dhcp_options(vec![option(name, value)]).is_err(), "{name:?} {value:?}");
         }

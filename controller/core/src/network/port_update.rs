@@ -9,7 +9,8 @@ use super::access::{admin_attribute, may_change};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::port::{
-    Chosen, address_pairs, check_device_owner, check_security, dhcp_options, names_address, visible, vnic_type,
+    Chosen, address_pairs, check_device_owner, check_security, dhcp_options, names_address, visible,
+    vnic_type,
 };
 use super::{input, security_group};
 use crate::{Caller, Core, Error, Result};
@@ -89,7 +90,8 @@ async fn apply_addresses(tx: &mut Tx, port: &mut Port, request: &UpdatePort) -> 
         own: &port.fixed_ips,
     };
     let fixed_ips = allocation.allocate(tx, request.fixed_ips.as_deref()).await?;
-    let filter = floating_ip::FloatingIpFilter { port_ids: Some(vec![port.id.clone()]), ..Default::default() };
+    let filter =
+        floating_ip::FloatingIpFilter { port_ids: Some(vec![port.id.clone()]), ..Default::default() };
     for floating in floating_ip::list(tx, &filter).await? {
         let gone = |address| !fixed_ips.iter().any(|fixed| fixed.address == address);
         if floating.fixed_address.is_some_and(gone) {

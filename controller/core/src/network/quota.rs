@@ -89,7 +89,10 @@ pub async fn update(
     }
     for (resource, limit) in &change {
         if QuotaResource::by_name(resource).is_none() {
-            return Err(Error::bad_request("HTTPBadRequest", format!("Unrecognized attribute(s) '{resource}'")));
+            return Err(Error::bad_request(
+                "HTTPBadRequest",
+                format!("Unrecognized attribute(s) '{resource}'"),
+            ));
         }
         if *limit < UNLIMITED {
             return Err(invalid_attribute(resource, format!("'{limit}' should be -1 or more")));

@@ -136,7 +136,8 @@ async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Re
         return Err(Error::bad_request("RoutesExhausted", message));
     }
     let routes = input::routes("routes", fields)?;
-    let mut addresses: Vec<_> = interfaces(tx, &router.id).await?.into_iter().flat_map(|port| port.fixed_ips).collect();
+    let mut addresses: Vec<_> =
+        interfaces(tx, &router.id).await?.into_iter().flat_map(|port| port.fixed_ips).collect();
     addresses.extend(router.gateway.iter().flat_map(|gateway| gateway.fixed_ips.clone()));
     let mut ranges = Vec::new();
     for fixed in &addresses {
@@ -164,8 +165,10 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
             may_change(&caller, &router.project_id, "delete_router")?;
-            let filter = FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };
-            let in_use = !interfaces(tx, &id).await?.is_empty() || !floating_ip::list(tx, &filter).await?.is_empty();
+            let filter =
+                FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };
+            let in_use =
+                !interfaces(tx, &id).await?.is_empty() || !floating_ip::list(tx, &filter).await?.is_empty();
             if in_use {
                 return Err(Error::conflict("RouterInUse", format!("Router {id} still has ports")));
             }

@@ -24,7 +24,12 @@ pub struct Interface {
 }
 
 /// `add_router_interface`: by subnet (the router takes its gateway's address), or by a port of the caller's.
-pub async fn add(core: &Core, caller: &Caller, router_id: &str, request: InterfaceFields) -> Result<Interface> {
+pub async fn add(
+    core: &Core,
+    caller: &Caller,
+    router_id: &str,
+    request: InterfaceFields,
+) -> Result<Interface> {
     let (caller, router_id, now) = (caller.clone(), router_id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -33,7 +38,9 @@ pub async fn add(core: &Core, caller: &Caller, router_id: &str, request: Interfa
             let port = match (request.subnet_id, request.port_id) {
                 (Some(subnet_id), None) => add_subnet(tx, &caller, &router, &subnet_id, now).await?,
                 (None, Some(port_id)) => add_port(tx, &caller, &router, &port_id, now).await?,
-                (Some(_), Some(_)) => return Err(bad_request("router", "Cannot specify both subnet-id and port-id")),
+                (Some(_), Some(_)) => {
+                    return Err(bad_request("router", "Cannot specify both subnet-id and port-id"));
+                }
                 (None, None) => {
                     return Err(bad_request("router", "Either subnet_id or port_id must be specified"));
                 }
@@ -120,7 +127,12 @@ async fn check_joinable(tx: &mut Tx, router: &Router, wanted: &Subnet) -> Result
 }
 
 /// `remove_router_interface`: by subnet, by port, or by both. The port is deleted.
-pub async fn remove(core: &Core, caller: &Caller, router_id: &str, request: InterfaceFields) -> Result<Interface> {
+pub async fn remove(
+    core: &Core,
+    caller: &Caller,
+    router_id: &str,
+    request: InterfaceFields,
+) -> Result<Interface> {
     let (caller, router_id, now) = (caller.clone(), router_id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -142,8 +154,10 @@ async fn find(tx: &mut Tx, router: &Router, request: &InterfaceFields) -> Result
         return Err(bad_request("router", "Either subnet_id or port_id must be specified"));
     }
     let fits = |port: &Port| {
-        let subnet_fits =
-            request.subnet_id.as_ref().is_none_or(|id| port.fixed_ips.iter().any(|fixed| fixed.subnet_id == *id));
+        let subnet_fits = request
+            .subnet_id
+            .as_ref()
+            .is_none_or(|id| port.fixed_ips.iter().any(|fixed| fixed.subnet_id == *id));
         subnet_fits && request.port_id.as_ref().is_none_or(|id| port.id == *id)
     };
     let port = interfaces(tx, &router.id).await?.into_iter().find(fits);
@@ -162,7 +176,8 @@ async fn find(tx: &mut Tx, router: &Router, request: &InterfaceFields) -> Result
 
 /// Neither a floating IP nor a route goes through the interface.
 async fn check_removable(tx: &mut Tx, router: &Router, port: &Port) -> Result<()> {
-    let filter = FloatingIpFilter { router_ids: Some(vec![router.id.clone()]), ..FloatingIpFilter::default() };
+    let filter =
+        FloatingIpFilter { router_ids: Some(vec![router.id.clone()]), ..FloatingIpFilter::default() };
     let floating_ips = floating_ip::list(tx, &filter).await?;
     for fixed in &port.fixed_ips {
         let Some(subnet) = subnet::get(tx, &fixed.subnet_id).await? else { continue };

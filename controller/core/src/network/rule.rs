@@ -16,7 +16,11 @@ use super::{input, quota};
 use crate::{Caller, Core, Error, Result};
 
 /// Makes rules, all or none.
-pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateRule>) -> Result<Vec<SecurityGroupRule>> {
+pub async fn create(
+    core: &Core,
+    caller: &Caller,
+    requests: Vec<CreateRule>,
+) -> Result<Vec<SecurityGroupRule>> {
     let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -30,7 +34,12 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateRule>) -> 
     .await
 }
 
-async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRule, now: Timestamp) -> Result<SecurityGroupRule> {
+async fn create_one(
+    tx: &mut Tx,
+    caller: &Caller,
+    request: CreateRule,
+    now: Timestamp,
+) -> Result<SecurityGroupRule> {
     let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_security_group_rule")?;
     let spec = read(&request)?;
     let group = visible_group(tx, caller, &request.security_group_id).await?;

@@ -3,7 +3,8 @@
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
 use updraft_model::network::{
-    DEFAULT_GROUP_NAME, Direction, EtherType, RemotePeer, RuleSpec, SecurityGroup, SecurityGroupRule, Standard,
+    DEFAULT_GROUP_NAME, Direction, EtherType, RemotePeer, RuleSpec, SecurityGroup, SecurityGroupRule,
+    Standard,
 };
 use updraft_store::network::security_group;
 pub use updraft_store::network::security_group::SecurityGroupFilter;
@@ -70,9 +71,14 @@ async fn first_use(core: &Core, caller: &Caller) -> Result<()> {
 }
 
 /// Makes groups, all or none.
-pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSecurityGroup>) -> Result<Vec<SecurityGroup>> {
+pub async fn create(
+    core: &Core,
+    caller: &Caller,
+    requests: Vec<CreateSecurityGroup>,
+) -> Result<Vec<SecurityGroup>> {
     let now = core.clock.now();
-    let groups = requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
+    let groups =
+        requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
     change(core, move |tx| {
         Box::pin(async move {
             for group in &groups {
@@ -120,7 +126,12 @@ pub async fn list(core: &Core, caller: &Caller, filter: SecurityGroupFilter) -> 
 }
 
 /// Changes a group's name, description or statefulness.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateSecurityGroup) -> Result<SecurityGroup> {
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    id: &str,
+    request: UpdateSecurityGroup,
+) -> Result<SecurityGroup> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -155,7 +166,8 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
             }
             security_group::delete(tx, &id).await.map_err(|error| match error.kind {
                 StoreErrorKind::Reference => {
-                    Error::conflict("SecurityGroupInUse", format!("Security Group {id} in use.")).because(error)
+                    Error::conflict("SecurityGroupInUse", format!("Security Group {id} in use."))
+                        .because(error)
                 }
                 _ => error.into(),
             })

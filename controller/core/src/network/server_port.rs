@@ -35,10 +35,16 @@ pub struct NewPort {
 }
 
 /// Makes a port that lives as long as the server.
-pub async fn create(tx: &mut Tx, caller: &Caller, card: &Card<'_>, new: NewPort, now: Timestamp) -> Result<Port> {
-    let fixed_ips = new.fixed_address.map(|address| {
-        vec![FixedIpFields { ip_address: Some(address), ..FixedIpFields::default() }]
-    });
+pub async fn create(
+    tx: &mut Tx,
+    caller: &Caller,
+    card: &Card<'_>,
+    new: NewPort,
+    now: Timestamp,
+) -> Result<Port> {
+    let fixed_ips = new
+        .fixed_address
+        .map(|address| vec![FixedIpFields { ip_address: Some(address), ..FixedIpFields::default() }]);
     let network = super::network::visible(tx, caller, &new.network_id).await?;
     if network.subnets.is_empty() {
         let message = format!("Network {} requires a subnet in order to boot instances on.", network.id);
@@ -54,7 +60,13 @@ pub async fn create(tx: &mut Tx, caller: &Caller, card: &Card<'_>, new: NewPort,
 }
 
 /// Takes a port that the tenant made. 409 when something uses it already.
-pub async fn claim(tx: &mut Tx, caller: &Caller, card: &Card<'_>, port_id: &str, now: Timestamp) -> Result<Port> {
+pub async fn claim(
+    tx: &mut Tx,
+    caller: &Caller,
+    card: &Card<'_>,
+    port_id: &str,
+    now: Timestamp,
+) -> Result<Port> {
     let port = visible(tx, caller, port_id).await?;
     if !caller.is_admin() && caller.project_id.as_deref() != Some(port.project_id.as_str()) {
         return Err(super::error::port_not_found(port_id));
@@ -128,13 +140,19 @@ pub async fn unplug(tx: &mut Tx, port: Port, now: Timestamp) -> Result<()> {
 
 /// What the host reports of the ports bound to it: (port, whether a guest's card is connected). Ports of other hosts
 /// are not its business. Answers whether anything changed.
-pub async fn observe(tx: &mut Tx, host_id: &str, connected: &[(String, bool)], now: Timestamp) -> Result<bool> {
+pub async fn observe(
+    tx: &mut Tx,
+    host_id: &str,
+    connected: &[(String, bool)],
+    now: Timestamp,
+) -> Result<bool> {
     let ids = connected.iter().map(|(id, _)| id.clone()).collect();
     let filter =
         PortFilter { ids: Some(ids), host_ids: Some(vec![host_id.to_owned()]), ..PortFilter::default() };
     let mut changed = false;
     for mut port in port::list(tx, &filter).await? {
-        let is_up = connected.iter().any(|(id, connected)| *id == port.id && *connected) && port.admin_state_up;
+        let is_up =
+            connected.iter().any(|(id, connected)| *id == port.id && *connected) && port.admin_state_up;
         let status = if is_up { PortStatus::Active } else { PortStatus::Down };
         if port.status != status {
             port.status = status;
@@ -148,7 +166,8 @@ pub async fn observe(tx: &mut Tx, host_id: &str, connected: &[(String, bool)], n
 
 /// The ids of the project's groups that a request names, by id or by name. 400 for a name that several have.
 pub async fn resolve_groups(conn: &mut Conn, project_id: &str, references: &[String]) -> Result<Vec<String>> {
-    let filter = SecurityGroupFilter { project_id: Some(project_id.to_owned()), ..SecurityGroupFilter::default() };
+    let filter =
+        SecurityGroupFilter { project_id: Some(project_id.to_owned()), ..SecurityGroupFilter::default() };
     let groups = security_group::list(conn, &filter).await?;
     let mut ids = Vec::with_capacity(references.len());
     for reference in references {
@@ -159,7 +178,9 @@ pub async fn resolve_groups(conn: &mut Conn, project_id: &str, references: &[Str
             (None, [group]) => *group,
             (None, []) => return Err(group_not_found(reference)),
             (None, _) => {
-                let message = format!("Multiple security groups found matching '{reference}'. Use an ID to be more specific.");
+                let message = format!(
+                    "Multiple security groups found matching '{reference}'. Use an ID to be more specific."
+                );
                 return Err(Error::new(ErrorKind::Conflict, "NoUniqueMatch", message));
             }
         };
@@ -182,6 +203,7 @@ pub async fn candidates(conn: &mut Conn, project_id: &str) -> Result<Vec<Network
     };
     let mut networks = network::list(conn, &filter).await?;
     networks.retain(|network| !network.subnets.is_empty());
-    let own: Vec<Network> = networks.iter().filter(|network| network.project_id == project_id).cloned().collect();
+    let own: Vec<Network> =
+        networks.iter().filter(|network| network.project_id == project_id).cloned().collect();
     Ok(if own.is_empty() { networks } else { own })
 }

@@ -6,16 +6,18 @@ use ipnet::IpNet;
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
 use updraft_model::network::{FixedIp, Ipv6Mode, Network, Port, Standard, Subnet, device_owner, ipam};
+use updraft_store::network::network;
 use updraft_store::network::port::{self, PortFilter};
 use updraft_store::network::subnet;
 pub use updraft_store::network::subnet::SubnetFilter;
-use updraft_store::network::network;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateSubnet, UpdateSubnet};
 
 use super::access::{forbidden, may_change, owner_of_new, scope};
 use super::change::change;
-use super::error::{bad_request, found, invalid_attribute, invalid_input, network_not_found, subnet_not_found};
+use super::error::{
+    bad_request, found, invalid_attribute, invalid_input, network_not_found, subnet_not_found,
+};
 use super::{dhcp, input, quota};
 use crate::{Caller, Core, Error, Result};
 
@@ -25,7 +27,8 @@ const MAX_DHCP_PREFIX_V4: u8 = 30;
 /// Makes subnets, all or none.
 pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSubnet>) -> Result<Vec<Subnet>> {
     let now = core.clock.now();
-    let subnets = requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
+    let subnets =
+        requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
     let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
@@ -142,10 +145,15 @@ fn check_modes(subnet: &Subnet) -> Result<()> {
     }
     let modes = [subnet.ipv6_ra_mode, subnet.ipv6_address_mode];
     if modes.iter().any(Option::is_some) && !subnet.enable_dhcp {
-        return Err(invalid_input("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False"));
+        return Err(invalid_input(
+            "ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False",
+        ));
     }
     if subnet.derives_addresses() && subnet.cidr.prefix_len() != 64 {
-        return Err(invalid_input(format!("Invalid CIDR {} for IPv6 address mode. Only /64 is supported", subnet.cidr)));
+        return Err(invalid_input(format!(
+            "Invalid CIDR {} for IPv6 address mode. Only /64 is supported",
+            subnet.cidr
+        )));
     }
     Ok(())
 }
@@ -153,7 +161,9 @@ fn check_modes(subnet: &Subnet) -> Result<()> {
 fn check_dhcp(subnet: &Subnet) -> Result<()> {
     let too_small = subnet.ip_version() == 4 && subnet.cidr.prefix_len() > MAX_DHCP_PREFIX_V4;
     if subnet.enable_dhcp && too_small {
-        return Err(invalid_input("Subnet has a prefix length that is incompatible with DHCP service enabled"));
+        return Err(invalid_input(
+            "Subnet has a prefix length that is incompatible with DHCP service enabled",
+        ));
     }
     Ok(())
 }

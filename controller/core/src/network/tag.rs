@@ -58,7 +58,13 @@ pub async fn list(core: &Core, caller: &Caller, kind: Kind, id: &str) -> Result<
 }
 
 /// Changes the tags of a resource of the caller's; answers what they are now.
-pub async fn change(core: &Core, caller: &Caller, kind: Kind, id: &str, change: Change) -> Result<Vec<String>> {
+pub async fn change(
+    core: &Core,
+    caller: &Caller,
+    kind: Kind,
+    id: &str,
+    change: Change,
+) -> Result<Vec<String>> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| Box::pin(async move { change_in(tx, &caller, kind, &id, change, now).await })).await
 }

@@ -51,10 +51,12 @@ async fn scene() -> Scene {
     let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
     let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
     let core = Core::new(store, Tokens::new(keys).unwrap(), Config::new(directory.path().join("images")));
-    let (admin, caller) = (caller(&["admin", "member", "reader"], "cloud"), caller(&["member", "reader"], "alice"));
+    let (admin, caller) =
+        (caller(&["admin", "member", "reader"], "cloud"), caller(&["member", "reader"], "alice"));
     let fields = read(json!({"name": "public", "router:external": true}));
     let public = network::create(&core, &admin, fields).await.unwrap().remove(0).id;
-    let fields = json!({"network_id": public, "cidr": "172.24.4.0/24", "ip_version": 4, "enable_dhcp": false});
+    let fields =
+        json!({"network_id": public, "cidr": "172.24.4.0/24", "ip_version": 4, "enable_dhcp": false});
     subnet::create(&core, &admin, read(fields)).await.unwrap();
     let network = network::create(&core, &caller, read(json!({"name": "lan"}))).await.unwrap().remove(0).id;
     let fields = json!({"network_id": network, "cidr": "10.0.0.0/24", "dns_nameservers": ["9.9.9.9"]});
@@ -89,7 +91,8 @@ impl Scene {
 
     async fn release(&self, server: &str) {
         let (server, now) = (server.to_owned(), self.core.clock.now());
-        let done = self.core.write(move |tx| Box::pin(async move { server_port::release(tx, &server, now).await }));
+        let done =
+            self.core.write(move |tx| Box::pin(async move { server_port::release(tx, &server, now).await }));
         done.await.unwrap();
     }
 }
@@ -113,7 +116,10 @@ async fn the_plan_follows_a_port_to_all_that_it_can_reach() {
     assert!(plan.networks[0].subnets[0].dhcp.is_none(), "DHCP is off there");
     let dhcp = lan.subnets[0].dhcp.as_ref().unwrap();
     assert_eq!(dhcp.server_address.to_string(), "10.0.0.2");
-    assert_eq!((dhcp.dns_servers[0].to_string(), dhcp.domain.as_deref()), ("9.9.9.9".into(), Some("openstacklocal")));
+    assert_eq!(
+        (dhcp.dns_servers[0].to_string(), dhcp.domain.as_deref()),
+        ("9.9.9.9".into(), Some("openstacklocal"))
+    );
     assert_eq!(lan.subnets[0].gateway.unwrap().to_string(), "10.0.0.1");
     let address = port.first_address().unwrap();
     assert_eq!(lan.names, BTreeMap::from([("web.openstacklocal".to_owned(), vec![address])]));
@@ -178,7 +184,10 @@ async fn floating_ips_of_the_hosts_ports() {
 #[tokio::test]
 async fn ports_of_the_tenant_outlive_the_server() {
     let scene = scene().await;
-    let own = port::create(&scene.core, &scene.caller, read(json!({"network_id": scene.network}))).await.unwrap().remove(0);
+    let own = port::create(&scene.core, &scene.caller, read(json!({"network_id": scene.network})))
+        .await
+        .unwrap()
+        .remove(0);
     let server = Uuid::new_v4().to_string();
     let claim = |caller: Caller, server: String| {
         let (id, now) = (own.id.clone(), scene.core.clock.now());
@@ -190,7 +199,10 @@ async fn ports_of_the_tenant_outlive_the_server() {
         })
     };
     let claimed = claim(scene.caller.clone(), server.clone()).await.unwrap();
-    assert_eq!((claimed.device_owner.as_str(), claimed.device_id.as_str()), ("compute:nova", server.as_str()));
+    assert_eq!(
+        (claimed.device_owner.as_str(), claimed.device_id.as_str()),
+        ("compute:nova", server.as_str())
+    );
     let second = claim(scene.caller.clone(), Uuid::new_v4().to_string()).await.unwrap_err();
     assert_eq!(second.code, "PortInUse");
     let stranger = claim(caller(&["member"], "mallory"), Uuid::new_v4().to_string()).await.unwrap_err();

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{
-    check_gateway, check_pools, default_gateway, default_pools, eui64_address, is_usable, next_free, overlaps,
-    parse_subnet_cidr,
+    check_gateway, check_pools, default_gateway, default_pools, eui64_address, is_usable, next_free,
+    overlaps, parse_subnet_cidr,
 };
 use crate::Timestamp;
 use crate::network::{AllocationPool, Standard, Subnet};
@@ -46,7 +46,17 @@ fn cidrs() {
     for good in ["10.0.0.0/24", "192.168.1.4/30", "10.0.0.0/31", "10.0.0.9/32", "2001:db8::/64"] {
         assert!(parse_subnet_cidr(good).is_ok(), "{good}");
     }
-    let bad = ["", "10.0.0.0", "10.0.0.1/24", "10.0.0.0/33", "0.0.0.0/0", "::/0", "224.0.0.0/24", "127.0.0.0/8", "ff02::/64"];
+    let bad = [
+        "",
+        "10.0.0.0",
+        "10.0.0.1/24",
+        "10.0.0.0/33",
+        "0.0.0.0/0",
+        "::/0",
+        "224.0.0.0/24",
+        "127.0.0.0/8",
+        "ff02::/64",
+    ];
     for bad in bad {
         assert!(parse_subnet_cidr(bad).is_err(), "{bad}");
     }

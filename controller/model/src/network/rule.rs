@@ -252,14 +252,16 @@ fn check_port_range(min: Option<i64>, max: Option<i64>) -> Result<(), Refusal> {
 fn check_icmp(kind: Option<i64>, code: Option<i64>) -> Result<(), Refusal> {
     for (field, attribute, value) in [("port_range_min", "type", kind), ("port_range_max", "code", code)] {
         if let Some(value) = value.filter(|value| !(0..=MAX_ICMP).contains(value)) {
-            let message = format!("Invalid value for ICMP {attribute} ({field}) {value}. It must be 0 to 255.");
+            let message =
+                format!("Invalid value for ICMP {attribute} ({field}) {value}. It must be 0 to 255.");
             return Err(Refusal::bad_request("SecurityGroupInvalidIcmpValue", message));
         }
     }
     match (kind, code) {
         (None, Some(code)) => {
-            let message =
-                format!("ICMP code (port-range-max) {code} is provided but ICMP type (port-range-min) is missing.");
+            let message = format!(
+                "ICMP code (port-range-max) {code} is provided but ICMP type (port-range-min) is missing."
+            );
             Err(Refusal::bad_request("SecurityGroupMissingIcmpType", message))
         }
         _ => Ok(()),
@@ -347,7 +349,10 @@ mod tests {
             (RuleRequest { protocol: Some("icmp"), ..tcp(Some(8), Some(0)) }, "accepted"),
             (RuleRequest { protocol: Some("icmp"), ..tcp(Some(256), None) }, "SecurityGroupInvalidIcmpValue"),
             (RuleRequest { protocol: Some("icmp"), ..tcp(None, Some(3)) }, "SecurityGroupMissingIcmpType"),
-            (RuleRequest { protocol: Some("icmpv6"), ..tcp(None, None) }, "SecurityGroupEthertypeConflictWithProtocol"),
+            (
+                RuleRequest { protocol: Some("icmpv6"), ..tcp(None, None) },
+                "SecurityGroupEthertypeConflictWithProtocol",
+            ),
         ];
         for (request, expected) in cases {
             assert_eq!(code(&request), expected, "{request:?}");

@@ -18,7 +18,13 @@ impl Standard {
     pub const MAX_TAG_LENGTH: usize = 255;
 
     pub fn new(now: Timestamp, description: impl Into<String>) -> Self {
-        Self { description: description.into(), tags: Vec::new(), created_at: now, updated_at: now, revision: 1 }
+        Self {
+            description: description.into(),
+            tags: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        }
     }
 
     /// Records that the resource changed.

@@ -23,7 +23,10 @@ pub(super) fn standard(row: &SqliteRow) -> Result<Standard, StoreError> {
 }
 
 /// A JSON column.
-pub(super) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|_| StoreError::corrupt(column))
 }
@@ -40,7 +43,10 @@ pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &'static str) -> Resul
 }
 
 /// The same, where NULL is none.
-pub(super) fn parsed_optional<T: FromStr>(row: &SqliteRow, column: &'static str) -> Result<Option<T>, StoreError> {
+pub(super) fn parsed_optional<T: FromStr>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| StoreError::corrupt(column))).transpose()
 }
@@ -51,7 +57,10 @@ pub(super) fn integer<T: TryFrom<i64>>(row: &SqliteRow, column: &'static str) ->
 }
 
 /// The same, where NULL is none.
-pub(super) fn integer_optional<T: TryFrom<i64>>(row: &SqliteRow, column: &'static str) -> Result<Option<T>, StoreError> {
+pub(super) fn integer_optional<T: TryFrom<i64>>(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<Option<T>, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
     value.map(|value| T::try_from(value).map_err(|_| StoreError::corrupt(column))).transpose()
 }
@@ -62,6 +71,9 @@ pub(super) fn text<T: Display>(value: Option<T>) -> Option<String> {
 }
 
 /// An object column.
-pub(super) fn object(row: &SqliteRow, column: &'static str) -> Result<serde_json::Map<String, Value>, StoreError> {
+pub(super) fn object(
+    row: &SqliteRow,
+    column: &'static str,
+) -> Result<serde_json::Map<String, Value>, StoreError> {
     json(row, column)
 }

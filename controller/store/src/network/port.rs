@@ -135,7 +135,8 @@ pub async fn update(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     .bind(&port.id)
     .execute(tx.raw())
     .await?;
-    for statement in ["DELETE FROM port_fixed_ips WHERE port_id = ?", "DELETE FROM port_security_groups WHERE port_id = ?"]
+    for statement in
+        ["DELETE FROM port_fixed_ips WHERE port_id = ?", "DELETE FROM port_security_groups WHERE port_id = ?"]
     {
         sqlx::query(statement).bind(&port.id).execute(tx.raw()).await?;
     }
@@ -222,7 +223,8 @@ pub async fn list(conn: &mut Conn, filter: &PortFilter) -> Result<Vec<Port>, Sto
 
 async fn load_parts(conn: &mut Conn, ports: &mut [Port]) -> Result<(), StoreError> {
     let ids: Vec<String> = ports.iter().map(|port| port.id.clone()).collect();
-    let mut by_id: HashMap<String, &mut Port> = ports.iter_mut().map(|port| (port.id.clone(), port)).collect();
+    let mut by_id: HashMap<String, &mut Port> =
+        ports.iter_mut().map(|port| (port.id.clone(), port)).collect();
     let rows = Select::new("SELECT port_id, subnet_id, address FROM port_fixed_ips")
         .and_in("port_id", Some(&ids))
         .order("port_id, position", None)

@@ -108,7 +108,8 @@ pub async fn list(conn: &mut Conn, filter: &RouterFilter) -> Result<Vec<Router>,
         .fetch(conn)
         .await?;
     let mut routers = rows.iter().map(from_row).collect::<Result<Vec<_>, _>>()?;
-    let port_ids = routers.iter().filter_map(|router| Some(router.gateway.as_ref()?.port_id.clone())).collect();
+    let port_ids =
+        routers.iter().filter_map(|router| Some(router.gateway.as_ref()?.port_id.clone())).collect();
     let ports = port::list(conn, &PortFilter { ids: Some(port_ids), ..PortFilter::default() }).await?;
     let mut addresses: HashMap<String, _> = ports.into_iter().map(|port| (port.id, port.fixed_ips)).collect();
     for gateway in routers.iter_mut().filter_map(|router| router.gateway.as_mut()) {

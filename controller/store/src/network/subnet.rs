@@ -130,12 +130,15 @@ pub async fn list(conn: &mut Conn, filter: &SubnetFilter) -> Result<Vec<Subnet>,
 
 /// The subnets of one network, in the order in which they were made.
 pub async fn of_network(conn: &mut Conn, network_id: &str) -> Result<Vec<Subnet>, StoreError> {
-    list(conn, &SubnetFilter { network_ids: Some(vec![network_id.to_owned()]), ..SubnetFilter::default() }).await
+    list(conn, &SubnetFilter { network_ids: Some(vec![network_id.to_owned()]), ..SubnetFilter::default() })
+        .await
 }
 
 /// The addresses that ports have.
 pub async fn taken_addresses(conn: &mut Conn, id: &str) -> Result<HashSet<IpAddr>, StoreError> {
-    let rows =
-        sqlx::query("SELECT address FROM port_fixed_ips WHERE subnet_id = ?").bind(id).fetch_all(conn.raw()).await?;
+    let rows = sqlx::query("SELECT address FROM port_fixed_ips WHERE subnet_id = ?")
+        .bind(id)
+        .fetch_all(conn.raw())
+        .await?;
     rows.iter().map(|row| parsed(row, "address")).collect()
 }

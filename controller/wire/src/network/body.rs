@@ -20,7 +20,11 @@ pub fn read_one<T: DeserializeOwned>(body: Value, singular: &str) -> Result<T, S
 }
 
 /// Reads `{singular: {…}}` or `{plural: [{…}, …]}`. The error is what the tenant reads.
-pub fn read_items<T: DeserializeOwned>(body: Value, singular: &str, plural: &str) -> Result<Items<T>, String> {
+pub fn read_items<T: DeserializeOwned>(
+    body: Value,
+    singular: &str,
+    plural: &str,
+) -> Result<Items<T>, String> {
     let Value::Object(mut fields) = body else { return Err("Resource body required".into()) };
     match fields.remove(plural) {
         None => read_one(Value::Object(fields), singular).map(Items::One),
@@ -56,15 +60,20 @@ mod tests {
     use crate::network::{CreateNetwork, CreateSubnet};
 
     fn message(body: Value) -> String {
-        read_items::<CreateSubnet>(body, "subnet", "subnets").map(|_| String::new()).unwrap_or_else(|message| message)
+        read_items::<CreateSubnet>(body, "subnet", "subnets")
+            .map(|_| String::new())
+            .unwrap_or_else(|message| message)
     }
 
     #[test]
     fn one_or_many() {
-        let one = read_items::<CreateNetwork>(json!({"network": {"name": "a"}}), "network", "networks").unwrap();
+        let one =
+            read_items::<CreateNetwork>(json!({"network": {"name": "a"}}), "network", "networks").unwrap();
         assert!(matches!(one, Items::One(network) if network.name.as_deref() == Some("a")));
         let many = json!({"networks": [{"name": "a"}, {"admin_state_up": "False"}]});
-        let Items::Many(many) = read_items::<CreateNetwork>(many, "network", "networks").unwrap() else { panic!() };
+        let Items::Many(many) = read_items::<CreateNetwork>(many, "network", "networks").unwrap() else {
+            panic!()
+        };
         assert_eq!(many[1].admin_state_up, Some(false));
     }
 

@@ -17,11 +17,12 @@ pub use body::{Items, read_items, read_one};
 pub use floating_ip::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
 pub use network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
 pub use port::{
-    AddressPairFields, AddressPairView, Binding, CreatePort, DhcpOptionFields, DnsAssignment, FixedIpFields, FixedIpView,
-    PortView, UpdatePort,
+    AddressPairFields, AddressPairView, Binding, CreatePort, DhcpOptionFields, DnsAssignment, FixedIpFields,
+    FixedIpView, PortView, UpdatePort,
 };
 pub use router::{
-    CreateRouter, GatewayFields, GatewayView, InterfaceFields, InterfaceView, RouteFields, RouterView, UpdateRouter,
+    CreateRouter, GatewayFields, GatewayView, InterfaceFields, InterfaceView, RouteFields, RouterView,
+    UpdateRouter,
 };
 pub use security_group::{CreateRule, CreateSecurityGroup, RuleView, SecurityGroupView, UpdateSecurityGroup};
 pub use subnet::{CreateSubnet, PoolFields, SubnetView, UpdateSubnet};

@@ -38,12 +38,15 @@ async fn a_floating_ip_comes_and_goes() {
     assert_eq!((&shown["status"], &shown["router_id"]), (&json!("ACTIVE"), &json!(router)));
     assert_eq!(shown["fixed_ip_address"], "10.0.0.3");
     assert_eq!(shown["port_details"]["network_id"], json!(network));
-    let second = net.post("floatingips", json!({"floatingip": {"floating_network_id": public, "port_id": port}})).await;
+    let second = net
+        .post("floatingips", json!({"floatingip": {"floating_network_id": public, "port_id": port}}))
+        .await;
     assert_eq!(refusal(&second), (409, "FloatingIPPortAlreadyAssociated".into()));
     let part = json!({"subnet_id": subnet});
     let parted = net.put(&format!("routers/{router}/remove_router_interface"), part).await;
     assert_eq!(refusal(&parted), (409, "RouterInterfaceInUseByFloatingIP".into()));
-    let closed = net.put(&format!("routers/{router}"), json!({"router": {"external_gateway_info": {}}})).await;
+    let closed =
+        net.put(&format!("routers/{router}"), json!({"router": {"external_gateway_info": {}}})).await;
     assert_eq!(refusal(&closed), (409, "RouterExternalGatewayInUseByFloatingIp".into()));
     let loose = net.put(&path, json!({"floatingip": {"port_id": null}})).await.json()["floatingip"].clone();
     assert_eq!((&loose["status"], &loose["router_id"]), (&json!("DOWN"), &Value::Null));
@@ -85,5 +88,8 @@ async fn wrong_floating_ips() {
     for _ in 0..4 {
         assert_eq!(net.post("floatingips", with(json!({}))).await.status, StatusCode::CREATED);
     }
-    assert_eq!(refusal(&net.post("floatingips", with(json!({}))).await), (400, "ExternalIpAddressExhausted".into()));
+    assert_eq!(
+        refusal(&net.post("floatingips", with(json!({}))).await),
+        (400, "ExternalIpAddressExhausted".into())
+    );
 }

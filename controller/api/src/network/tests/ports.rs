@@ -11,7 +11,8 @@ async fn a_port_from_birth_to_death() {
     let net = Net::start().await;
     let network = net.network("lan").await;
     let subnet = net.subnet(&network, "10.0.0.0/24").await;
-    let fields = json!({"network_id": network, "name": "p", "dns_name": "Web", "device_id": "d", "device_owner": "o"});
+    let fields =
+        json!({"network_id": network, "name": "p", "dns_name": "Web", "device_id": "d", "device_owner": "o"});
     let made = net.post("ports", json!({"port": fields})).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.json());
     let port = made.json()["port"].clone();
@@ -23,7 +24,10 @@ async fn a_port_from_birth_to_death() {
         ("port_security_enabled", json!(true)),
         ("binding:vnic_type", json!("normal")),
         ("tenant_id", json!(net.project)),
-        ("dns_assignment", json!([{"hostname": "web", "ip_address": "10.0.0.3", "fqdn": "web.openstacklocal."}])),
+        (
+            "dns_assignment",
+            json!([{"hostname": "web", "ip_address": "10.0.0.3", "fqdn": "web.openstacklocal."}]),
+        ),
         ("allowed_address_pairs", json!([])),
     ] {
         assert_eq!(port[key], value, "{key}");
@@ -38,12 +42,21 @@ async fn a_port_from_birth_to_death() {
         format!("mac_address={}", port["mac_address"].as_str().unwrap().to_uppercase()),
         format!("security_groups={group}&name=p"),
     ] {
-        assert_eq!(ids(&net.get(&format!("ports?{filter}")).await, "ports"), std::slice::from_ref(&id), "{filter}");
+        assert_eq!(
+            ids(&net.get(&format!("ports?{filter}")).await, "ports"),
+            std::slice::from_ref(&id),
+            "{filter}"
+        );
     }
     let path = format!("ports/{id}");
     let two = json!([{"subnet_id": subnet}, {"ip_address": "10.0.0.77"}]);
     let changed = net.put(&path, json!({"port": {"fixed_ips": two, "security_groups": []}})).await.json();
-    let addresses: HashSet<&str> = changed["port"]["fixed_ips"].as_array().unwrap().iter().map(|fixed| fixed["ip_address"].as_str().unwrap()).collect();
+    let addresses: HashSet<&str> = changed["port"]["fixed_ips"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fixed| fixed["ip_address"].as_str().unwrap())
+        .collect();
     assert_eq!(addresses, HashSet::from(["10.0.0.3", "10.0.0.77"]), "its own address is kept");
     assert_eq!(changed["port"]["security_groups"], json!([]));
     assert_eq!(net.delete(&path).await.status, StatusCode::NO_CONTENT);
@@ -55,7 +68,8 @@ async fn wrong_ports() {
     let net = Net::start().await;
     let network = net.network("lan").await;
     net.subnet(&network, "10.0.0.0/24").await;
-    let taken = net.post("ports", json!({"port": {"network_id": network, "mac_address": "fa:16:3e:00:00:01"}})).await;
+    let taken =
+        net.post("ports", json!({"port": {"network_id": network, "mac_address": "fa:16:3e:00:00:01"}})).await;
     let address = taken.text("/port/fixed_ips/0/ip_address");
     let with = |key: &str, value: Value| json!({"port": {"network_id": network, key: value}});
     let pairs = |pairs: &[&str]| pairs.iter().map(|pair| json!({"ip_address": pair})).collect::<Vec<_>>();
@@ -67,12 +81,18 @@ async fn wrong_ports() {
         (with("fixed_ips", json!([{"ip_address": "me"}])), (400, "HTTPBadRequest")),
         (with("fixed_ips", json!([{"subnet_id": "nowhere"}])), (400, "InvalidInput")),
         (with("fixed_ips", json!([{}])), (400, "InvalidInput")),
-        (with("fixed_ips", json!([{"ip_address": "10.0.0.9"}, {"ip_address": "10.0.0.9"}])), (409, "IpAddressAlreadyAllocated")),
+        (
+            with("fixed_ips", json!([{"ip_address": "10.0.0.9"}, {"ip_address": "10.0.0.9"}])),
+            (409, "IpAddressAlreadyAllocated"),
+        ),
         (with("mac_address", json!("fa:16:3e:00:00:01")), (409, "MacAddressInUse")),
         (with("mac_address", json!("01:00:5e:00:00:01")), (400, "HTTPBadRequest")),
         (with("security_groups", json!(["nobody"])), (404, "SecurityGroupNotFound")),
         (with("allowed_address_pairs", json!(pairs(&["0.0.0.0/0"]))), (400, "HTTPBadRequest")),
-        (with("allowed_address_pairs", json!(pairs(&["10.0.0.9", "10.0.0.9"]))), (400, "DuplicateAddressPairInRequest")),
+        (
+            with("allowed_address_pairs", json!(pairs(&["10.0.0.9", "10.0.0.9"]))),
+            (400, "DuplicateAddressPairInRequest"),
+        ),
         (with("allowed_address_pairs", json!(pairs(&["1.1.1.1"; 11]))), (400, "AllowedAddressPairExhausted")),
         (with("extra_dhcp_opts", option("1\ntag:evil")), (400, "HTTPBadRequest")),
         (with("dns_name", json!("a\nb")), (400, "HTTPBadRequest")),
@@ -103,7 +123,10 @@ async fn port_security_off_means_no_groups_and_no_pairs() {
     assert_eq!(refusal(&net.put(&path, pairs).await), (409, "AddressPairAndPortSecurityRequired".into()));
     let guarded = net.port(&network).await;
     let off = json!({"port": {"port_security_enabled": false}});
-    assert_eq!(refusal(&net.put(&format!("ports/{guarded}"), off).await), (409, "PortSecurityPortHasSecurityGroup".into()));
+    assert_eq!(
+        refusal(&net.put(&format!("ports/{guarded}"), off).await),
+        (409, "PortSecurityPortHasSecurityGroup".into())
+    );
     let off = json!({"port": {"port_security_enabled": false, "security_groups": []}});
     assert_eq!(net.put(&format!("ports/{guarded}"), off).await.status, StatusCode::OK);
 }

@@ -43,7 +43,11 @@ async fn nobody_without_a_token() {
         }
     }
     for path in ["extensions", "quotas", "availability_zones", "agents"] {
-        assert_eq!(net.cloud.get(&format!("/network/v2.0/{path}"), "").await.status, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            net.cloud.get(&format!("/network/v2.0/{path}"), "").await.status,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
     }
 }
 
@@ -61,20 +65,31 @@ async fn a_stranger_finds_nothing() {
             let change = json!({*key: {"description": "mine now"}});
             let reply = net.cloud.call(Method::PUT, &path, &stranger, change).await;
             assert_eq!(reply.status, StatusCode::NOT_FOUND, "PUT {path}");
-            let tags = net.cloud.call(Method::PUT, &format!("{path}/tags"), &stranger, json!({"tags": ["x"]})).await;
+            let tags =
+                net.cloud.call(Method::PUT, &format!("{path}/tags"), &stranger, json!({"tags": ["x"]})).await;
             assert_eq!(tags.status, StatusCode::NOT_FOUND, "PUT {path}/tags");
         }
         let listed = net.cloud.get(&format!("/network/v2.0/{collection}?id={id}"), &stranger).await;
         assert_eq!(ids(&listed, &collection.replace('-', "_")).len(), 0, "{collection}");
     }
     let id = |collection: &str| things.iter().find(|(name, ..)| *name == collection).unwrap().2.clone();
-    let network = net.cloud.post("/network/v2.0/networks", &stranger, json!({"network": {}})).await.text("/network/id");
-    let router = net.cloud.post("/network/v2.0/routers", &stranger, json!({"router": {}})).await.text("/router/id");
+    let network =
+        net.cloud.post("/network/v2.0/networks", &stranger, json!({"network": {}})).await.text("/network/id");
+    let router =
+        net.cloud.post("/network/v2.0/routers", &stranger, json!({"router": {}})).await.text("/router/id");
     let group = net.cloud.get("/network/v2.0/security-groups", &stranger).await.text("/security_groups/0/id");
     let references = [
         (Method::POST, "ports".to_owned(), json!({"port": {"network_id": id("networks")}})),
-        (Method::POST, "subnets".into(), json!({"subnet": {"network_id": id("networks"), "cidr": "10.2.0.0/24"}})),
-        (Method::POST, "ports".into(), json!({"port": {"network_id": network, "security_groups": [id("security-groups")]}})),
+        (
+            Method::POST,
+            "subnets".into(),
+            json!({"subnet": {"network_id": id("networks"), "cidr": "10.2.0.0/24"}}),
+        ),
+        (
+            Method::POST,
+            "ports".into(),
+            json!({"port": {"network_id": network, "security_groups": [id("security-groups")]}}),
+        ),
         (Method::PUT, format!("routers/{router}/add_router_interface"), json!({"subnet_id": id("subnets")})),
         (Method::PUT, format!("routers/{router}/add_router_interface"), json!({"port_id": id("ports")})),
         (
@@ -98,16 +113,22 @@ async fn a_stranger_finds_nothing() {
 async fn a_reader_reads() {
     let net = Net::start().await;
     let things = one_of_each(&net).await;
-    let user = net.cloud.post("/v3/users", &net.admin, json!({"user": {"name": "ron", "password": "ron"}})).await;
+    let user =
+        net.cloud.post("/v3/users", &net.admin, json!({"user": {"name": "ron", "password": "ron"}})).await;
     net.cloud.grant(&net.admin, &net.project, &user.text("/user/id"), "reader").await;
     let scope = json!({"project": {"id": net.project}});
     let reader = net.cloud.login("ron", "ron", scope).await.header("x-subject-token").to_owned();
     for (collection, key, id) in &things {
         let path = format!("/network/v2.0/{collection}/{id}");
         assert_eq!(net.cloud.get(&path, &reader).await.status, StatusCode::OK, "GET {path}");
-        assert_eq!(refusal(&net.cloud.delete(&path, &reader).await), (403, "PolicyNotAuthorized".into()), "{path}");
+        assert_eq!(
+            refusal(&net.cloud.delete(&path, &reader).await),
+            (403, "PolicyNotAuthorized".into()),
+            "{path}"
+        );
         if *collection != "security-group-rules" {
-            let reply = net.cloud.call(Method::PUT, &path, &reader, json!({*key: {"description": "x"}})).await;
+            let reply =
+                net.cloud.call(Method::PUT, &path, &reader, json!({*key: {"description": "x"}})).await;
             assert_eq!(reply.status, StatusCode::FORBIDDEN, "PUT {path}");
         }
     }
@@ -122,8 +143,14 @@ async fn what_is_shared_is_seen_but_not_owned() {
     let net = Net::start().await;
     let (public, public_subnet) = net.external("172.24.4.0/24").await;
     assert_eq!(net.get(&format!("networks/{public}")).await.json()["network"]["router:external"], true);
-    assert_eq!(ids(&net.get("networks?router:external=True").await, "networks"), std::slice::from_ref(&public));
-    assert_eq!(refusal(&net.put(&format!("networks/{public}"), json!({"network": {"name": "x"}})).await).0, 403);
+    assert_eq!(
+        ids(&net.get("networks?router:external=True").await, "networks"),
+        std::slice::from_ref(&public)
+    );
+    assert_eq!(
+        refusal(&net.put(&format!("networks/{public}"), json!({"network": {"name": "x"}})).await).0,
+        403
+    );
     assert_eq!(refusal(&net.delete(&format!("networks/{public}")).await).0, 403);
     assert_eq!(refusal(&net.post("ports", json!({"port": {"network_id": public}})).await).0, 403);
     assert_eq!(net.get(&format!("subnets/{public_subnet}")).await.status, StatusCode::NOT_FOUND);
@@ -145,7 +172,8 @@ async fn what_is_shared_is_seen_but_not_owned() {
         assert_eq!(refusal(&net.post("ports", json!({"port": fields})).await).0, 403, "{chosen}");
     }
     let router = net.make("routers", "router", json!({})).await;
-    let taken = net.put(&format!("routers/{router}/add_router_interface"), json!({"subnet_id": subnet})).await;
+    let taken =
+        net.put(&format!("routers/{router}/add_router_interface"), json!({"subnet_id": subnet})).await;
     assert_eq!(refusal(&taken).0, 403, "the gateway's address is the owner's");
     let unshared = json!({"network": {"shared": false}});
     let path = format!("/network/v2.0/networks/{office}");

@@ -21,12 +21,18 @@ async fn a_router_joins_subnets_and_the_outside() {
     let joined = net.put(&format!("routers/{id}/add_router_interface"), json!({"subnet_id": subnet})).await;
     assert_eq!(joined.status, StatusCode::OK);
     let joined = joined.json();
-    assert_eq!((&joined["id"], &joined["subnet_id"], &joined["subnet_ids"]), (&json!(id), &json!(subnet), &json!([subnet])));
+    assert_eq!(
+        (&joined["id"], &joined["subnet_id"], &joined["subnet_ids"]),
+        (&json!(id), &json!(subnet), &json!([subnet]))
+    );
     assert_eq!((&joined["network_id"], &joined["tenant_id"]), (&json!(network), &json!(net.project)));
     let port = joined["port_id"].as_str().unwrap();
     let shown = net.get(&format!("ports/{port}")).await.json()["port"].clone();
     assert_eq!(shown["fixed_ips"][0]["ip_address"], "10.0.0.1");
-    assert_eq!((&shown["device_owner"], &shown["device_id"]), (&json!("network:router_interface"), &json!(id)));
+    assert_eq!(
+        (&shown["device_owner"], &shown["device_id"]),
+        (&json!("network:router_interface"), &json!(id))
+    );
     assert_eq!(shown["status"], "ACTIVE");
 
     let again = net.put(&format!("routers/{id}/add_router_interface"), json!({"subnet_id": subnet})).await;
@@ -37,9 +43,11 @@ async fn a_router_joins_subnets_and_the_outside() {
     let moved = net.put(&format!("subnets/{subnet}"), json!({"subnet": {"gateway_ip": "10.0.0.254"}})).await;
     assert!(moved.status.is_client_error());
 
-    let parted = net.put(&format!("routers/{id}/remove_router_interface"), json!({"subnet_id": subnet})).await;
+    let parted =
+        net.put(&format!("routers/{id}/remove_router_interface"), json!({"subnet_id": subnet})).await;
     assert_eq!((parted.status, parted.text("/port_id")), (StatusCode::OK, port.to_owned()));
-    let parted = net.put(&format!("routers/{id}/remove_router_interface"), json!({"subnet_id": subnet})).await;
+    let parted =
+        net.put(&format!("routers/{id}/remove_router_interface"), json!({"subnet_id": subnet})).await;
     assert_eq!(refusal(&parted), (404, "RouterInterfaceNotFoundForSubnet".into()));
     let closed = net.put(&format!("routers/{id}"), json!({"router": {"external_gateway_info": null}})).await;
     assert_eq!(closed.json()["router"]["external_gateway_info"], Value::Null);
@@ -55,21 +63,37 @@ async fn joining_by_port_and_overlaps() {
     net.subnet(&first, "10.0.0.0/24").await;
     let overlapping = net.subnet(&second, "10.0.0.0/16").await;
     let router = net.make("routers", "router", json!({"name": "r"})).await;
-    let port = net.make("ports", "port", json!({"network_id": first, "fixed_ips": [{"ip_address": "10.0.0.9"}]})).await;
+    let port = net
+        .make("ports", "port", json!({"network_id": first, "fixed_ips": [{"ip_address": "10.0.0.9"}]}))
+        .await;
     let add = format!("routers/{router}/add_router_interface");
     assert_eq!(net.put(&add, json!({"port_id": port})).await.text("/port_id"), port);
     assert_eq!(refusal(&net.put(&add, json!({"port_id": port})).await), (409, "PortInUse".into()));
     assert_eq!(refusal(&net.put(&add, json!({"subnet_id": overlapping})).await), (400, "BadRequest".into()));
     assert_eq!(refusal(&net.put(&add, json!({})).await), (400, "BadRequest".into()));
-    assert_eq!(refusal(&net.put(&add, json!({"subnet_id": "nowhere"})).await), (404, "SubnetNotFound".into()));
+    assert_eq!(
+        refusal(&net.put(&add, json!({"subnet_id": "nowhere"})).await),
+        (404, "SubnetNotFound".into())
+    );
     assert_eq!(refusal(&net.put(&add, json!({"port_id": "nowhere"})).await), (404, "PortNotFound".into()));
     let route = |hop: &str| json!({"router": {"routes": [{"destination": "10.9.0.0/16", "nexthop": hop}]}});
     let path = format!("routers/{router}");
-    assert_eq!(refusal(&net.put(&path, route("10.0.0.9")).await), (400, "InvalidRoutes".into()), "the router itself");
-    assert_eq!(refusal(&net.put(&path, route("10.7.0.1")).await), (400, "InvalidRoutes".into()), "out of reach");
+    assert_eq!(
+        refusal(&net.put(&path, route("10.0.0.9")).await),
+        (400, "InvalidRoutes".into()),
+        "the router itself"
+    );
+    assert_eq!(
+        refusal(&net.put(&path, route("10.7.0.1")).await),
+        (400, "InvalidRoutes".into()),
+        "out of reach"
+    );
     assert_eq!(net.put(&path, route("10.0.0.7")).await.status, StatusCode::OK);
     let remove = format!("routers/{router}/remove_router_interface");
-    assert_eq!(refusal(&net.put(&remove, json!({"port_id": port})).await), (409, "RouterInterfaceInUseByRoute".into()));
+    assert_eq!(
+        refusal(&net.put(&remove, json!({"port_id": port})).await),
+        (409, "RouterInterfaceInUseByRoute".into())
+    );
     assert_eq!(net.put(&path, json!({"router": {"routes": []}})).await.status, StatusCode::OK);
     assert_eq!(net.put(&remove, json!({"port_id": port})).await.status, StatusCode::OK);
 }

@@ -11,8 +11,14 @@ async fn every_project_has_a_default_group() {
     assert_eq!(groups.len(), 1);
     assert_eq!(groups[0]["name"], "default");
     let rules = groups[0]["security_group_rules"].as_array().unwrap();
-    let egress = rules.iter().filter(|rule| rule["direction"] == "egress" && rule["remote_group_id"].is_null()).count();
-    let own = rules.iter().filter(|rule| rule["direction"] == "ingress" && rule["remote_group_id"] == groups[0]["id"]).count();
+    let egress = rules
+        .iter()
+        .filter(|rule| rule["direction"] == "egress" && rule["remote_group_id"].is_null())
+        .count();
+    let own = rules
+        .iter()
+        .filter(|rule| rule["direction"] == "ingress" && rule["remote_group_id"] == groups[0]["id"])
+        .count();
     assert_eq!((rules.len(), egress, own), (4, 2, 2));
     let path = format!("security-groups/{}", groups[0]["id"].as_str().unwrap());
     assert_eq!(refusal(&net.delete(&path).await), (409, "SecurityGroupCannotRemoveDefault".into()));
@@ -25,9 +31,16 @@ async fn every_project_has_a_default_group() {
 #[tokio::test]
 async fn a_group_and_its_rules() {
     let net = Net::start().await;
-    let made = net.post("security-groups", json!({"security_group": {"name": "web", "description": "d"}})).await.json();
+    let made = net
+        .post("security-groups", json!({"security_group": {"name": "web", "description": "d"}}))
+        .await
+        .json();
     let group = made["security_group"]["id"].as_str().unwrap();
-    assert_eq!(made["security_group"]["security_group_rules"].as_array().unwrap().len(), 2, "everything may go out");
+    assert_eq!(
+        made["security_group"]["security_group_rules"].as_array().unwrap().len(),
+        2,
+        "everything may go out"
+    );
     let ssh = json!({"security_group_id": group, "direction": "ingress", "protocol": "tcp", "port_range_min": 22,
                      "port_range_max": 22, "remote_ip_prefix": "10.1.2.3/8"});
     let rule = net.post("security-group-rules", json!({"security_group_rule": ssh})).await;
@@ -54,7 +67,10 @@ async fn a_group_and_its_rules() {
     let immutable = net.put(&format!("security-group-rules/{id}"), json!({"security_group_rule": {}})).await;
     assert_eq!(immutable.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(net.delete(&format!("security-group-rules/{id}")).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(refusal(&net.delete(&format!("security-group-rules/{id}")).await), (404, "SecurityGroupRuleNotFound".into()));
+    assert_eq!(
+        refusal(&net.delete(&format!("security-group-rules/{id}")).await),
+        (404, "SecurityGroupRuleNotFound".into())
+    );
     assert_eq!(net.delete(&format!("security-groups/{group}")).await.status, StatusCode::NO_CONTENT);
 }
 
@@ -65,7 +81,10 @@ async fn a_group_in_use_stays() {
     net.subnet(&network, "10.0.0.0/24").await;
     let group = net.make("security-groups", "security_group", json!({"name": "web"})).await;
     let port = net.make("ports", "port", json!({"network_id": network, "security_groups": [group]})).await;
-    assert_eq!(refusal(&net.delete(&format!("security-groups/{group}")).await), (409, "SecurityGroupInUse".into()));
+    assert_eq!(
+        refusal(&net.delete(&format!("security-groups/{group}")).await),
+        (409, "SecurityGroupInUse".into())
+    );
     net.delete(&format!("ports/{port}")).await;
     assert_eq!(net.delete(&format!("security-groups/{group}")).await.status, StatusCode::NO_CONTENT);
 }
@@ -82,20 +101,42 @@ async fn wrong_rules_are_refused_at_the_door() {
     };
     let cases = [
         (with(json!({"remote_ip_prefix": "0.0.0.0/33"})), (400, "InvalidCIDR")),
-        (with(json!({"protocol": "vrrp", "port_range_min": 1, "port_range_max": 2})), (400, "SecurityGroupInvalidProtocolForPort")),
-        (with(json!({"protocol": "gre", "port_range_min": 1, "port_range_max": 2})), (400, "SecurityGroupInvalidProtocolForPort")),
-        (with(json!({"protocol": "tcp", "port_range_min": 9, "port_range_max": 2})), (400, "SecurityGroupInvalidPortRange")),
-        (with(json!({"protocol": "tcp", "port_range_min": 1, "port_range_max": 99999})), (400, "SecurityGroupInvalidPortValue")),
-        (with(json!({"port_range_min": 1, "port_range_max": 2})), (400, "SecurityGroupProtocolRequiredWithPorts")),
+        (
+            with(json!({"protocol": "vrrp", "port_range_min": 1, "port_range_max": 2})),
+            (400, "SecurityGroupInvalidProtocolForPort"),
+        ),
+        (
+            with(json!({"protocol": "gre", "port_range_min": 1, "port_range_max": 2})),
+            (400, "SecurityGroupInvalidProtocolForPort"),
+        ),
+        (
+            with(json!({"protocol": "tcp", "port_range_min": 9, "port_range_max": 2})),
+            (400, "SecurityGroupInvalidPortRange"),
+        ),
+        (
+            with(json!({"protocol": "tcp", "port_range_min": 1, "port_range_max": 99999})),
+            (400, "SecurityGroupInvalidPortValue"),
+        ),
+        (
+            with(json!({"port_range_min": 1, "port_range_max": 2})),
+            (400, "SecurityGroupProtocolRequiredWithPorts"),
+        ),
         (with(json!({"protocol": "icmp", "port_range_max": 2})), (400, "SecurityGroupMissingIcmpType")),
         (with(json!({"protocol": "telepathy"})), (400, "SecurityGroupRuleInvalidProtocol")),
-        (with(json!({"ethertype": "IPv6", "remote_ip_prefix": "10.0.0.0/8"})), (400, "SecurityGroupRuleParameterConflict")),
+        (
+            with(json!({"ethertype": "IPv6", "remote_ip_prefix": "10.0.0.0/8"})),
+            (400, "SecurityGroupRuleParameterConflict"),
+        ),
         (with(json!({"direction": "up"})), (400, "HTTPBadRequest")),
         (with(json!({"remote_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
         (with(json!({"security_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
     ];
     for (body, (status, kind)) in cases {
-        assert_eq!(refusal(&net.post("security-group-rules", body.clone()).await), (status, kind.into()), "{body}");
+        assert_eq!(
+            refusal(&net.post("security-group-rules", body.clone()).await),
+            (status, kind.into()),
+            "{body}"
+        );
     }
     let rules = net.get(&format!("security-group-rules?security_group_id={group}")).await;
     assert_eq!(ids(&rules, "security_group_rules").len(), 2, "nothing stored");

@@ -22,7 +22,11 @@ async fn a_subnet_with_what_neutron_fills_in() {
     let path = format!("subnets/{}", subnet["id"].as_str().unwrap());
     let off = net.put(&path, json!({"subnet": {"enable_dhcp": false, "dns_nameservers": ["9.9.9.9"]}})).await;
     assert_eq!(off.json()["subnet"]["dns_nameservers"], json!(["9.9.9.9"]));
-    assert_eq!(ids(&net.get(&format!("ports?network_id={network}")).await, "ports").len(), 0, "no DHCP, no port");
+    assert_eq!(
+        ids(&net.get(&format!("ports?network_id={network}")).await, "ports").len(),
+        0,
+        "no DHCP, no port"
+    );
     let without = net.put(&path, json!({"subnet": {"gateway_ip": null}})).await;
     assert_eq!(without.json()["subnet"]["gateway_ip"], Value::Null);
     assert_eq!(refusal(&net.put(&path, json!({"subnet": {"cidr": "10.9.0.0/24"}})).await).0, 400);
@@ -46,7 +50,8 @@ async fn without_a_gateway_and_with_pools() {
     assert_eq!(addresses, ["10.0.0.3", "10.0.0.4"]);
     let full = net.post("ports", json!({"port": {"network_id": network}})).await;
     assert_eq!(refusal(&full), (409, "IpAddressGenerationFailure".into()));
-    let outside_the_pool = json!({"port": {"network_id": network, "fixed_ips": [{"ip_address": "10.0.0.6"}]}});
+    let outside_the_pool =
+        json!({"port": {"network_id": network, "fixed_ips": [{"ip_address": "10.0.0.6"}]}});
     assert_eq!(net.post("ports", outside_the_pool).await.status, StatusCode::CREATED);
 }
 
@@ -72,8 +77,14 @@ async fn wrong_subnets() {
         (with("ip_version", json!(5)), (400, "HTTPBadRequest")),
         (with("gateway_ip", json!("10.1.0.255")), (400, "InvalidInput")),
         (with("gateway_ip", json!("first")), (400, "HTTPBadRequest")),
-        (with("allocation_pools", json!([{"start": "10.1.0.1", "end": "10.1.0.9"}])), (409, "GatewayConflictWithAllocationPools")),
-        (with("allocation_pools", json!([{"start": "10.2.0.1", "end": "10.2.0.9"}])), (400, "OutOfBoundsAllocationPool")),
+        (
+            with("allocation_pools", json!([{"start": "10.1.0.1", "end": "10.1.0.9"}])),
+            (409, "GatewayConflictWithAllocationPools"),
+        ),
+        (
+            with("allocation_pools", json!([{"start": "10.2.0.1", "end": "10.2.0.9"}])),
+            (400, "OutOfBoundsAllocationPool"),
+        ),
         (with("dns_nameservers", json!(["example.org"])), (400, "HTTPBadRequest")),
         (with("host_routes", json!([{"destination": "x", "nexthop": "10.1.0.2"}])), (400, "HTTPBadRequest")),
         (with("ipv6_ra_mode", json!("slaac")), (400, "InvalidInput")),
@@ -106,6 +117,7 @@ async fn ipv6_addresses_follow_from_the_mac() {
     let fields = json!({"network_id": network, "cidr": "2001:db8::/64", "ip_version": 6, "ipv6_ra_mode": "slaac",
                         "ipv6_address_mode": "slaac"});
     assert_eq!(net.post("subnets", json!({"subnet": fields})).await.status, StatusCode::CREATED);
-    let made = net.post("ports", json!({"port": {"network_id": network, "mac_address": "fa:16:3e:00:00:01"}})).await;
+    let made =
+        net.post("ports", json!({"port": {"network_id": network, "mac_address": "fa:16:3e:00:00:01"}})).await;
     assert_eq!(made.text("/port/fixed_ips/0/ip_address"), "2001:db8::f816:3eff:fe00:1");
 }
