@@ -14,5 +14,8 @@ pub mod identity;
 pub mod image;
 pub mod network;
 
+#[cfg(test)]
+mod tests;
+
 pub use connection::{BoxFuture, Conn, Store, Tx};
 pub use error::{StoreError, StoreErrorKind};

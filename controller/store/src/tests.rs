@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use sqlx::Row;
+use tempfile::TempDir;
+use updraft_model::Timestamp;
+use updraft_model::identity::Domain;
+
+use crate::identity::domain;
+use crate::{Store, StoreError, StoreErrorKind};
+
+async fn store() -> (TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
+    (directory, store)
+}
+
+fn named(name: &str) -> Domain {
+    Domain {
+        id: name.to_lowercase(),
+        name: name.into(),
+        description: String::new(),
+        enabled: true,
+        tokens_valid_after: Timestamp(0),
+    }
+}
+
+async fn insert(store: &Store, name: &'static str) -> Result<(), StoreError> {
+    store.write(move |tx| Box::pin(async move { domain::insert(tx, &named(name)).await })).await
+}
+
+async fn count(store: &Store) -> usize {
+    domain::list(&mut store.read().await.unwrap(), None, None, None).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_the_next_start() {
+    let (directory, store) = store().await;
+    insert(&store, "Red").await.unwrap();
+    store.close().await;
+    let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
+    assert_eq!(count(&store).await, 1);
+}
+
+#[tokio::test]
+async fn an_error_and_a_panic_leave_nothing_behind() {
+    let (_directory, store) = store().await;
+    let failed: Result<(), StoreError> = store
+        .write(|tx| {
+            Box::pin(async move {
+                domain::insert(tx, &named("Red")).await?;
+                Err(StoreError::corrupt("on purpose"))
+            })
+        })
+        .await;
+    assert_eq!(failed.unwrap_err().kind, StoreErrorKind::Corrupt);
+    let panicked: Result<(), StoreError> = store
+        .write(|tx| {
+            Box::pin(async move {
+                domain::insert(tx, &named("Red")).await?;
+                panic!("on purpose")
+            })
+        })
+        .await;
+    assert!(panicked.is_err());
+    assert_eq!(count(&store).await, 0);
+    insert(&store, "Red").await.unwrap();
+}
+
+#[tokio::test]
+async fn names_are_unique_without_regard_to_case() {
+    let (_directory, store) = store().await;
+    insert(&store, "Red").await.unwrap();
+    let twin: Result<(), StoreError> = store
+        .write(|tx| {
+            Box::pin(async move {
+                let twin = Domain { id: "other".into(), ..named("RED") };
+                domain::insert(tx, &twin).await
+            })
+        })
+        .await;
+    assert_eq!(twin.unwrap_err().kind, StoreErrorKind::Duplicate);
+}
+
+/// The hazard of sqlx's issues 4393 and 4394: a handler that is dropped because its client hung up.
+#[tokio::test]
+async fn dropped_writers_leave_no_transaction_open() {
+    let (_directory, store) = store().await;
+    insert(&store, "Red").await.unwrap();
+    for attempt in 0..200_u64 {
+        let write = store.write::<(), StoreError, _>(|tx| {
+            Box::pin(async move {
+                let mut red = domain::get(tx, "red").await?.ok_or_else(|| StoreError::corrupt("gone"))?;
+                red.tokens_valid_after.0 += 1;
+                domain::update(tx, &red).await
+            })
+        });
+        // Cut at a different point each time.
+        let _cut = tokio::time::timeout(Duration::from_micros(attempt * 5), write).await;
+    }
+    // The writer's connection serves the next transaction, which could not begin inside another.
+    insert(&store, "Blue").await.unwrap();
+    let mut conn = store.read().await.unwrap();
+    let cuts = domain::get(&mut conn, "red").await.unwrap().unwrap().tokens_valid_after.0;
+    assert_eq!(cuts, 200, "each write was done whole, whoever waited for it");
+}
+
+#[tokio::test]
+async fn readers_cannot_write_and_do_not_wait_for_a_writer() {
+    let (_directory, store) = store().await;
+    insert(&store, "Red").await.unwrap();
+    let (reading, other) = (store.clone(), store.clone());
+    let seen = store
+        .write::<_, StoreError, _>(move |tx| {
+            Box::pin(async move {
+                domain::insert(tx, &named("Blue")).await?;
+                Ok(count(&reading).await)
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!((seen, count(&other).await), (1, 2));
+    let mut conn = other.read().await.unwrap();
+    assert!(sqlx::query("DELETE FROM domains").execute(conn.raw()).await.is_err());
+}
+
+#[tokio::test]
+async fn commits_are_durable_and_references_hold() {
+    let (_directory, store) = store().await;
+    let pragmas = store
+        .write::<_, StoreError, _>(|tx| {
+            Box::pin(async move {
+                let mut values = Vec::new();
+                for pragma in ["PRAGMA synchronous", "PRAGMA foreign_keys"] {
+                    let row = sqlx::query(sqlx::AssertSqlSafe(pragma)).fetch_one(tx.raw()).await?;
+                    values.push(row.try_get::<i64, _>(0)?);
+                }
+                Ok(values)
+            })
+        })
+        .await
+        .unwrap();
+    assert_eq!(pragmas, [2, 1], "synchronous is FULL, foreign keys are on");
+}
