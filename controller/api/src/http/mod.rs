@@ -10,6 +10,7 @@ mod call;
 mod endpoint;
 mod envelope;
 mod fault;
+mod flag;
 mod page;
 mod request_id;
 
@@ -23,5 +24,6 @@ pub use body::{Body, Form};
 pub use call::Call;
 pub use endpoint::{PublicEndpoint, endpoint_of};
 pub use fault::{Answer, Fault};
+pub use flag::flag;
 pub use page::Page;
 pub use request_id::RequestId;

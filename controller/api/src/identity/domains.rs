@@ -11,7 +11,7 @@ use updraft_model::identity::Domain;
 use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView};
 
 use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use crate::http::{Answer, Body, Call, Form, flag};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -40,6 +40,7 @@ pub(super) fn list_view(endpoint: &str, path: &str, domains: Vec<Domain>) -> Jso
 #[derive(Debug, Deserialize)]
 struct ListQuery {
     name: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
     enabled: Option<bool>,
 }
 

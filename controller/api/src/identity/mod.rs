@@ -15,6 +15,9 @@ mod roles;
 mod services;
 mod users;
 
+#[cfg(test)]
+mod tests;
+
 use axum::Router;
 use axum::routing::get;
 use updraft_core::{Core, Error};

@@ -11,7 +11,7 @@ use updraft_model::identity::Project;
 use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectView};
 
 use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use crate::http::{Answer, Body, Call, Form, flag};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -46,7 +46,9 @@ struct ListQuery {
     domain_id: Option<String>,
     parent_id: Option<String>,
     name: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
     enabled: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
     is_domain: Option<bool>,
 }
 

@@ -11,7 +11,7 @@ use updraft_model::identity::{Actor, Assignment, Target};
 use updraft_wire::identity::{AssignmentList, AssignmentView, DomainName, Named, ScopeView};
 
 use super::list_links;
-use crate::http::{Answer, Call, Form};
+use crate::http::{Answer, Call, Form, flag};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new().route("/role_assignments", get(list))
@@ -32,12 +32,10 @@ struct ListQuery {
     domain_id: Option<String>,
     #[serde(rename = "scope.system")]
     system: Option<String>,
-    effective: Option<String>,
-    include_names: Option<String>,
-}
-
-fn is_on(switch: Option<&str>) -> bool {
-    switch.is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "0" | "false" | "no"))
+    #[serde(default, deserialize_with = "flag")]
+    effective: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    include_names: Option<bool>,
 }
 
 async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<AssignmentList>> {
@@ -51,8 +49,8 @@ async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery
         target: query.project_id.map(Target::Project).or(query.domain_id.map(Target::Domain)),
         role_id: query.role_id,
     };
-    let found = assignment::list(&core, &caller, &filter, is_on(query.effective.as_deref())).await?;
-    let names = match is_on(query.include_names.as_deref()) {
+    let found = assignment::list(&core, &caller, &filter, query.effective == Some(true)).await?;
+    let names = match query.include_names == Some(true) {
         true => Some(assignment::names(&core).await?),
         false => None,
     };

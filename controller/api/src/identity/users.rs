@@ -14,7 +14,7 @@ use updraft_wire::identity::{
 };
 
 use super::{groups, list_links, projects, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use crate::http::{Answer, Body, Call, Form, flag};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -50,6 +50,7 @@ pub(super) fn list_view(endpoint: &str, path: &str, users: Vec<User>) -> Json<Us
 struct ListQuery {
     domain_id: Option<String>,
     name: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
     enabled: Option<bool>,
 }
 

@@ -6,6 +6,9 @@ mod info;
 mod members;
 mod schemas;
 
+#[cfg(test)]
+mod tests;
+
 pub use images::send;
 
 use axum::Router;
