@@ -35,7 +35,10 @@ impl Reply {
     /// A text in the body, by JSON pointer.
     pub fn text(&self, pointer: &str) -> String {
         let json = self.json();
-        json.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {json}")).to_owned()
+        json.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("no {pointer} in {json}"))
+            .to_owned()
     }
 
     pub fn header(&self, name: &str) -> &str {

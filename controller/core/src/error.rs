@@ -47,7 +47,11 @@ impl Error {
 
     /// A login or token that was not accepted: one message for every reason.
     pub fn unauthorized() -> Self {
-        Self::new(ErrorKind::Unauthorized, "Unauthorized", "The request you have made requires authentication.")
+        Self::new(
+            ErrorKind::Unauthorized,
+            "Unauthorized",
+            "The request you have made requires authentication.",
+        )
     }
 
     pub fn forbidden(message: impl Into<String>) -> Self {
@@ -88,10 +92,12 @@ impl From<StoreError> for Error {
                 Self::conflict("Conflict", "Something of that name or id exists already.").because(error)
             }
             StoreErrorKind::Reference => {
-                Self::conflict("InUse", "It is in use, or refers to something that does not exist.").because(error)
+                Self::conflict("InUse", "It is in use, or refers to something that does not exist.")
+                    .because(error)
             }
             StoreErrorKind::Full => {
-                Self::new(ErrorKind::Unavailable, "StorageFull", "The controller's disk is full.").because(error)
+                Self::new(ErrorKind::Unavailable, "StorageFull", "The controller's disk is full.")
+                    .because(error)
             }
             StoreErrorKind::Busy => {
                 Self::new(ErrorKind::Unavailable, "Busy", "The database is busy; try again.").because(error)

@@ -46,7 +46,10 @@ impl Timestamp {
     }
 
     fn format(self, pattern: &str) -> String {
-        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).strftime(pattern).to_string()
+        jiff::Timestamp::from_microsecond(self.0)
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+            .strftime(pattern)
+            .to_string()
     }
 }
 

@@ -34,7 +34,12 @@ impl Select {
     }
 
     /// `column operator value`; nothing when there is no value to compare with.
-    pub fn and_compare<'t, T>(mut self, column: &'static str, operator: &'static str, value: Option<T>) -> Self
+    pub fn and_compare<'t, T>(
+        mut self,
+        column: &'static str,
+        operator: &'static str,
+        value: Option<T>,
+    ) -> Self
     where
         T: Encode<'t, Sqlite> + Type<Sqlite>,
     {

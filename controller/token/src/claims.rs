@@ -76,7 +76,8 @@ impl Claims {
     /// `None` for anything that [`Self::encode`] does not write.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let [FORM, bits] = take(&mut bytes)? else { return None };
-        let methods = [Method::Password, Method::Token].into_iter().filter(|method| bits & method.bit() != 0).collect();
+        let methods =
+            [Method::Password, Method::Token].into_iter().filter(|method| bits & method.bit() != 0).collect();
         let user_id = take_text(&mut bytes)?;
         let [kind] = take(&mut bytes)?;
         let scope_id = take_text(&mut bytes)?;
@@ -92,8 +93,14 @@ impl Claims {
         while !bytes.is_empty() && audit_ids.len() < MAX_AUDIT_IDS {
             audit_ids.push(take_text(&mut bytes)?);
         }
-        (bytes.is_empty() && !audit_ids.is_empty())
-            .then_some(Self { user_id, scope, methods, issued_at_us, expires_at_us, audit_ids })
+        (bytes.is_empty() && !audit_ids.is_empty()).then_some(Self {
+            user_id,
+            scope,
+            methods,
+            issued_at_us,
+            expires_at_us,
+            audit_ids,
+        })
     }
 }
 

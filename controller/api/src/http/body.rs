@@ -22,7 +22,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             }
             _ => Error::bad_request("MalformedRequestBody", "The request body could not be read."),
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| Error::bad_request("ValidationError", invalid(&error)).into())
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| Error::bad_request("ValidationError", invalid(&error)).into())
     }
 }
 
@@ -34,9 +36,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Form<T> {
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let Query(value) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|error| Error::bad_request("BadQuery", format!("Invalid query: {}", error.body_text())))?;
+        let Query(value) = Query::from_request_parts(parts, state).await.map_err(|error| {
+            Error::bad_request("BadQuery", format!("Invalid query: {}", error.body_text()))
+        })?;
         Ok(Self(value))
     }
 }

@@ -38,7 +38,9 @@ impl Envelope {
             Self::Image => html(status, error),
             Self::Compute => json_response(status, &nova(status, error)),
             Self::Network => json_response(status, &neutron(error)),
-            Self::Host => json_response(status, &json!({"error": {"code": error.code, "message": error.message}})),
+            Self::Host => {
+                json_response(status, &json!({"error": {"code": error.code, "message": error.message}}))
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! What wraps every request and answer.
 
+use axum::Router;
 use axum::body::HttpBody;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::Router;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use updraft_core::{Core, Error, ErrorKind};
@@ -63,8 +63,8 @@ fn rendered(mut response: Response, envelope: Envelope) -> Response {
         }
         return rendered;
     }
-    let is_routers_own = response.status() == StatusCode::METHOD_NOT_ALLOWED
-        && response.body().size_hint().exact() == Some(0);
+    let is_routers_own =
+        response.status() == StatusCode::METHOD_NOT_ALLOWED && response.body().size_hint().exact() == Some(0);
     if is_routers_own { rendered(Fault::no_such_method().into_response(), envelope) } else { response }
 }
 

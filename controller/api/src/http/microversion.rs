@@ -38,11 +38,13 @@ impl Microversion {
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
-        let parsed = text.split_once('.').and_then(|(major, minor)| {
-            Some(Self::new(major.parse().ok()?, minor.parse().ok()?))
-        });
+        let parsed = text
+            .split_once('.')
+            .and_then(|(major, minor)| Some(Self::new(major.parse().ok()?, minor.parse().ok()?)));
         parsed.ok_or_else(|| {
-            let message = format!("API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum.");
+            let message = format!(
+                "API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
+            );
             Error::bad_request("InvalidAPIVersionString", message)
         })
     }
@@ -51,8 +53,9 @@ impl Microversion {
         if (minimum..=maximum).contains(&self) {
             return Ok(self);
         }
-        let message =
-            format!("Version {self} is not supported by the API. Minimum is {minimum} and maximum is {maximum}.");
+        let message = format!(
+            "Version {self} is not supported by the API. Minimum is {minimum} and maximum is {maximum}."
+        );
         Err(Error::new(ErrorKind::NotAcceptable, "InvalidGlobalAPIVersion", message))
     }
 }

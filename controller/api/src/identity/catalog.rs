@@ -5,7 +5,11 @@ use updraft_core::{Core, Result};
 use updraft_wire::identity::{CatalogEndpoint, CatalogEntry};
 
 /// The catalog for a project, or for a token without one.
-pub(super) async fn entries(core: &Core, endpoint: &str, project_id: Option<&str>) -> Result<Vec<CatalogEntry>> {
+pub(super) async fn entries(
+    core: &Core,
+    endpoint: &str,
+    project_id: Option<&str>,
+) -> Result<Vec<CatalogEntry>> {
     Ok(of_project(core, endpoint, project_id).await?.into_iter().map(entry).collect())
 }
 

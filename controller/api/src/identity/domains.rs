@@ -44,7 +44,10 @@ struct ListQuery {
     enabled: Option<bool>,
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<DomainList>> {
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<DomainList>> {
     let found = domain::list(&core, &caller, query.name.as_deref(), query.enabled).await?;
     Ok(list_view(&endpoint, "domains", found))
 }

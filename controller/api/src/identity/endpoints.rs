@@ -34,8 +34,9 @@ fn view(public_endpoint: &str, endpoint: Endpoint) -> EndpointView {
 }
 
 fn interface(text: &str) -> Result<Interface, Error> {
-    Interface::parse(text)
-        .ok_or_else(|| Error::bad_request("ValidationError", "An interface is 'public', 'internal' or 'admin'."))
+    Interface::parse(text).ok_or_else(|| {
+        Error::bad_request("ValidationError", "An interface is 'public', 'internal' or 'admin'.")
+    })
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,7 +47,10 @@ struct ListQuery {
     region: Option<String>,
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<EndpointList>> {
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<EndpointList>> {
     let wanted = query.interface.as_deref().map(interface).transpose()?;
     let region = query.region_id.or(query.region);
     let service = query.service_id.as_deref();

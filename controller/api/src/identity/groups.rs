@@ -43,7 +43,10 @@ struct ListQuery {
     name: Option<String>,
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<GroupList>> {
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<GroupList>> {
     let found = group::list(&core, &caller, query.domain_id.as_deref(), query.name.as_deref()).await?;
     Ok(list_view(&endpoint, "groups", found))
 }

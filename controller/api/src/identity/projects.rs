@@ -86,10 +86,7 @@ async fn create(
     Ok((StatusCode::CREATED, Json(ProjectBody { project: view(&endpoint, project) })))
 }
 
-async fn show(
-    Call { core, caller, endpoint }: Call,
-    Path(id): Path<String>,
-) -> Answer<Json<ProjectBody>> {
+async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<ProjectBody>> {
     let project = project::get(&core, &caller, &id).await?;
     Ok(Json(ProjectBody { project: view(&endpoint, project) }))
 }

@@ -38,7 +38,10 @@ struct ListQuery {
     include_names: Option<bool>,
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<AssignmentList>> {
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<AssignmentList>> {
     let links = list_links(&endpoint, "role_assignments");
     // Nobody holds a role on the system here.
     if query.system.is_some() {

@@ -86,7 +86,10 @@ async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answ
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_implied(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<InferenceBody>> {
+async fn list_implied(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+) -> Answer<Json<InferenceBody>> {
     let inference = role::inference(&core, &caller, &id).await?;
     let links = SelfLink { this: format!("{endpoint}/identity/v3/roles/{id}/implies") };
     Ok(Json(InferenceBody { role_inference: inference_view(&endpoint, inference), links }))
@@ -99,7 +102,9 @@ async fn show_implied(
     let mut inference = role::inference(&core, &caller, &id).await?;
     inference.implies.retain(|role| role.id == implied_id);
     if inference.implies.is_empty() {
-        return Err(Error::not_found("NotFound", format!("Could not find implied role: {implied_id}.")).into());
+        return Err(
+            Error::not_found("NotFound", format!("Could not find implied role: {implied_id}.")).into()
+        );
     }
     let links = SelfLink { this: format!("{endpoint}/identity/v3/roles/{id}/implies/{implied_id}") };
     Ok(Json(InferenceBody { role_inference: inference_view(&endpoint, inference), links }))

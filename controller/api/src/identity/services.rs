@@ -37,7 +37,10 @@ struct ListQuery {
     name: Option<String>,
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<ServiceList>> {
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<ServiceList>> {
     let found = catalog::list_services(&core, &caller, query.kind.as_deref(), query.name.as_deref()).await?;
     let services = found.into_iter().map(|service| view(&endpoint, service)).collect();
     Ok(Json(ServiceList { services, links: list_links(&endpoint, "services") }))

@@ -15,7 +15,11 @@ async fn discovery_leads_to_a_login() {
     }
     for path in ["/v3", "/v3/", "/identity/v3"] {
         let reply = cloud.get(path, "").await;
-        assert_eq!((reply.status, reply.text("/version/status")), (StatusCode::OK, "stable".into()), "{path}");
+        assert_eq!(
+            (reply.status, reply.text("/version/status")),
+            (StatusCode::OK, "stable".into()),
+            "{path}"
+        );
     }
 }
 
@@ -27,7 +31,8 @@ async fn a_project_token_carries_roles_and_catalog() {
     assert!(reply.header("x-openstack-request-id").starts_with("req-"));
     let json = reply.json();
     let token = &json["token"];
-    let roles: Vec<&str> = token["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
+    let roles: Vec<&str> =
+        token["roles"].as_array().unwrap().iter().map(|role| role["name"].as_str().unwrap()).collect();
     assert_eq!(roles, ["admin", "manager", "member", "reader"]);
     assert_eq!(token["methods"], json!(["password"]));
     assert_eq!(token["project"]["domain"], json!({"id": "default", "name": "Default"}));
@@ -62,7 +67,11 @@ async fn unscoped_and_domain_tokens() {
     let path = format!("/v3/domains/default/users/{user_id}/roles/{role_id}");
     assert_eq!(cloud.call(Method::PUT, &path, &admin, Value::Null).await.status, StatusCode::NO_CONTENT);
     let in_domain = cloud.login("admin", ADMIN_PASSWORD, json!({"domain": {"name": "default"}})).await;
-    assert_eq!(in_domain.json()["token"]["domain"]["id"], "default", "names are found without regard to case");
+    assert_eq!(
+        in_domain.json()["token"]["domain"]["id"],
+        "default",
+        "names are found without regard to case"
+    );
 }
 
 #[tokio::test]
@@ -124,7 +133,8 @@ async fn a_token_dies_with_what_it_stands_on() {
         (Method::DELETE, &grant_path, Value::Null, Method::PUT, Value::Null),
     ];
     for (method, path, body, undo, undo_body) in revocations {
-        let token = cloud.login("alice", "alice", project("alice")).await.header("x-subject-token").to_owned();
+        let token =
+            cloud.login("alice", "alice", project("alice")).await.header("x-subject-token").to_owned();
         assert_eq!(cloud.get("/v3/auth/catalog", &token).await.status, StatusCode::OK);
         let done = cloud.call(method.clone(), path, &admin, body.clone()).await;
         assert!(done.status.is_success(), "{method} {path}: {}", done.json());
@@ -171,7 +181,8 @@ async fn an_expired_token_is_shown_to_services_that_ask() {
     cloud.core.clock.advance(Duration::from_secs(13 * 3600));
     let admin = cloud.admin().await;
     for (query, expected) in [("", StatusCode::NOT_FOUND), ("?allow_expired=1", StatusCode::OK)] {
-        let request = axum::http::Request::get(format!("/v3/auth/tokens{query}")).header("x-auth-token", &admin);
+        let request =
+            axum::http::Request::get(format!("/v3/auth/tokens{query}")).header("x-auth-token", &admin);
         let request = request.header("x-subject-token", &token).body(axum::body::Body::empty()).unwrap();
         assert_eq!(cloud.send(request).await.status, expected);
     }
@@ -181,7 +192,15 @@ async fn an_expired_token_is_shown_to_services_that_ask() {
 async fn tenants_keep_out_of_administration() {
     let cloud = TestCloud::start().await;
     let (project_id, user_id, token) = cloud.tenant("alice", "member").await;
-    for path in ["/v3/users", "/v3/projects", "/v3/domains", "/v3/roles", "/v3/services", "/v3/endpoints", "/v3/groups"] {
+    for path in [
+        "/v3/users",
+        "/v3/projects",
+        "/v3/domains",
+        "/v3/roles",
+        "/v3/services",
+        "/v3/endpoints",
+        "/v3/groups",
+    ] {
         assert_eq!(cloud.get(path, &token).await.status, StatusCode::FORBIDDEN, "{path}");
         assert_eq!(cloud.get(path, "").await.status, StatusCode::UNAUTHORIZED, "{path}");
     }
@@ -190,16 +209,21 @@ async fn tenants_keep_out_of_administration() {
     let own = cloud.get("/v3/auth/projects", &token).await.json();
     assert_eq!(own["projects"].as_array().unwrap().len(), 1);
     // Attributes of the caller come from the token, whatever headers, query and body say (CVE-2026-42999).
-    let request = axum::http::Request::get("/v3/users?target.user.id=x&user_id=x").header("x-auth-token", &token);
+    let request =
+        axum::http::Request::get("/v3/users?target.user.id=x&user_id=x").header("x-auth-token", &token);
     let request = request.header("x-roles", "admin").header("x-is-admin-project", "True");
-    assert_eq!(cloud.send(request.body(axum::body::Body::empty()).unwrap()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        cloud.send(request.body(axum::body::Body::empty()).unwrap()).await.status,
+        StatusCode::FORBIDDEN
+    );
 }
 
 #[tokio::test]
 async fn projects_from_birth_to_death() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;
-    let made = cloud.post("/v3/projects", &admin, json!({"project": {"name": "Red", "description": "d"}})).await;
+    let made =
+        cloud.post("/v3/projects", &admin, json!({"project": {"name": "Red", "description": "d"}})).await;
     assert_eq!(made.status, StatusCode::CREATED);
     let path = format!("/v3/projects/{}", made.text("/project/id"));
     assert_eq!(made.text("/project/links/self"), format!("http://cloud.test:5000/identity{path}"));
@@ -208,7 +232,10 @@ async fn projects_from_birth_to_death() {
     assert_eq!((twin.status, twin.json()["error"]["code"].clone()), (StatusCode::CONFLICT, json!(409)));
     let change = json!({"project": {"name": "Blue", "tags": ["a"]}});
     let changed = cloud.call(Method::PATCH, &path, &admin, change).await;
-    assert_eq!((changed.text("/project/name"), changed.text("/project/description")), ("Blue".into(), "d".into()));
+    assert_eq!(
+        (changed.text("/project/name"), changed.text("/project/description")),
+        ("Blue".into(), "d".into())
+    );
     let found = cloud.get("/v3/projects?name=BLUE", &admin).await.json();
     assert_eq!(found["projects"].as_array().unwrap().len(), 1);
     assert_eq!(found["links"]["next"], Value::Null);
@@ -242,13 +269,22 @@ async fn groups_give_their_members_roles() {
     assert_eq!(cloud.call(Method::PUT, &grant, &admin, Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(cloud.login("bob", "bob", project("alice")).await.status, StatusCode::UNAUTHORIZED);
     let membership = format!("/v3/groups/{group}/users/{bob}");
-    assert_eq!(cloud.call(Method::PUT, &membership, &admin, Value::Null).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        cloud.call(Method::PUT, &membership, &admin, Value::Null).await.status,
+        StatusCode::NO_CONTENT
+    );
     let login = cloud.login("bob", "bob", project("alice")).await;
     assert_eq!(login.status, StatusCode::CREATED);
     let token = login.header("x-subject-token").to_owned();
-    let query = format!("/v3/role_assignments?user.id={bob}&scope.project.id={project_id}&effective&include_names");
+    let query =
+        format!("/v3/role_assignments?user.id={bob}&scope.project.id={project_id}&effective&include_names");
     let list = cloud.get(&query, &admin).await.json();
-    let names: Vec<_> = list["role_assignments"].as_array().unwrap().iter().map(|held| held["role"]["name"].clone()).collect();
+    let names: Vec<_> = list["role_assignments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|held| held["role"]["name"].clone())
+        .collect();
     assert!(names.contains(&json!("member")) && names.contains(&json!("reader")), "{list}");
     assert_eq!(list["role_assignments"][0]["scope"]["project"]["domain"]["name"], "Default");
     assert_eq!(cloud.delete(&membership, &admin).await.status, StatusCode::NO_CONTENT);
@@ -261,9 +297,7 @@ async fn the_catalog_is_the_administrators_to_change() {
     let admin = cloud.admin().await;
     let service = json!({"service": {"type": "dns", "name": "designate"}});
     let service_id = cloud.post("/v3/services", &admin, service).await.text("/service/id");
-    let endpoint = |url: &str| {
-        json!({"endpoint": {"service_id": service_id, "interface": "public", "url": url, "region_id": "RegionOne"}})
-    };
+    let endpoint = |url: &str| json!({"endpoint": {"service_id": service_id, "interface": "public", "url": url, "region_id": "RegionOne"}});
     let refused = cloud.post("/v3/endpoints", &admin, endpoint("javascript:alert(1)")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     let made = cloud.post("/v3/endpoints", &admin, endpoint("http://dns.test/%(tenant_id)s")).await;
@@ -272,7 +306,10 @@ async fn the_catalog_is_the_administrators_to_change() {
     let dns = catalog["catalog"].as_array().unwrap().iter().find(|service| service["type"] == "dns").unwrap();
     let project_id = cloud.get("/v3/projects?name=admin", &admin).await.text("/projects/0/id");
     assert_eq!(dns["endpoints"][0]["url"], format!("http://dns.test/{project_id}"));
-    assert_eq!(cloud.delete(&format!("/v3/services/{service_id}"), &admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(
+        cloud.delete(&format!("/v3/services/{service_id}"), &admin).await.status,
+        StatusCode::NO_CONTENT
+    );
     let left = cloud.get(&format!("/v3/endpoints?service_id={service_id}"), &admin).await.json();
     assert_eq!(left["endpoints"], json!([]));
 }
@@ -283,13 +320,19 @@ async fn bad_requests_are_answered_in_keystones_words() {
     let admin = cloud.admin().await;
     for body in [json!([]), json!({}), json!({"project": {"name": ""}}), json!({"project": {"name": 5}})] {
         let reply = cloud.post("/v3/projects", &admin, body).await;
-        assert_eq!((reply.status, reply.json()["error"]["code"].clone()), (StatusCode::BAD_REQUEST, json!(400)));
+        assert_eq!(
+            (reply.status, reply.json()["error"]["code"].clone()),
+            (StatusCode::BAD_REQUEST, json!(400))
+        );
     }
     let request = axum::http::Request::post("/v3/projects").header("x-auth-token", &admin);
     let too_large = cloud.send(request.body(axum::body::Body::from(vec![b' '; 2 << 20])).unwrap()).await;
     assert_eq!(too_large.status, StatusCode::PAYLOAD_TOO_LARGE);
     let nowhere = cloud.get("/v3/no/such/path", &admin).await;
-    assert_eq!((nowhere.status, nowhere.json()["error"]["code"].clone()), (StatusCode::NOT_FOUND, json!(404)));
+    assert_eq!(
+        (nowhere.status, nowhere.json()["error"]["code"].clone()),
+        (StatusCode::NOT_FOUND, json!(404))
+    );
     let no_method = cloud.delete("/v3/projects", &admin).await;
     assert_eq!(no_method.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(no_method.json()["error"]["code"], 405);

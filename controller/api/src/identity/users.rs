@@ -55,7 +55,8 @@ struct ListQuery {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<UserList>> {
-    let filter = UserFilter { ids: None, domain_id: query.domain_id, name: query.name, enabled: query.enabled };
+    let filter =
+        UserFilter { ids: None, domain_id: query.domain_id, name: query.name, enabled: query.enabled };
     Ok(list_view(&endpoint, "users", user::list(&core, &caller, &filter).await?))
 }
 
@@ -111,12 +112,18 @@ async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_projects(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<ProjectList>> {
+async fn list_projects(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+) -> Answer<Json<ProjectList>> {
     let found = project::list_of_user(&core, &caller, &id).await?;
     Ok(projects::list_view(&endpoint, &format!("users/{id}/projects"), found))
 }
 
-async fn list_groups(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<GroupList>> {
+async fn list_groups(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+) -> Answer<Json<GroupList>> {
     let found = group::list_of_user(&core, &caller, &id).await?;
     Ok(groups::list_view(&endpoint, &format!("users/{id}/groups"), found))
 }

@@ -22,5 +22,7 @@ async fn import(_call: Call) -> Answer<Json<Value>> {
 }
 
 async fn stores(_call: Call) -> Answer<Json<Value>> {
-    Ok(Json(json!({"stores": [{"id": STORE, "default": "true", "description": "The controller's own disk"}]})))
+    Ok(Json(
+        json!({"stores": [{"id": STORE, "default": "true", "description": "The controller's own disk"}]}),
+    ))
 }

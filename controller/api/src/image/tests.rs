@@ -62,7 +62,8 @@ async fn upload(cloud: &TestCloud, token: &str, id: &str, body: Body) -> Reply {
 
 /// A body of unknown length, in pieces.
 fn chunked(data: &[u8]) -> Body {
-    let pieces: Vec<_> = data.chunks(1000).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
+    let pieces: Vec<_> =
+        data.chunks(1000).map(|piece| Ok::<_, Infallible>(Bytes::copy_from_slice(piece))).collect();
     Body::from_stream(stream::iter(pieces))
 }
 
@@ -99,7 +100,10 @@ async fn an_image_from_record_to_download() {
     assert_eq!(reply.header("location"), format!("http://cloud.test:5000/image/v2/images/{id}"));
     let made = reply.json();
     assert_eq!((&made["status"], &made["visibility"]), (&json!("queued"), &json!("shared")));
-    assert_eq!((&made["size"], &made["checksum"], &made["hw_disk_bus"]), (&Value::Null, &Value::Null, &json!("virtio")));
+    assert_eq!(
+        (&made["size"], &made["checksum"], &made["hw_disk_bus"]),
+        (&Value::Null, &Value::Null, &json!("virtio"))
+    );
     assert_eq!(made["owner"], project_id);
     let path = format!("/image/v2/images/{id}");
     assert_eq!(cloud.get(&format!("{path}/file"), &token).await.status, StatusCode::NO_CONTENT);
@@ -115,7 +119,8 @@ async fn an_image_from_record_to_download() {
     let whole = cloud.get(&format!("{path}/file"), &token).await;
     assert!(whole.status == StatusCode::OK && whole.bytes == data);
     assert_eq!(whole.header("content-md5"), shown["checksum"]);
-    let request = Request::get(format!("{path}/file")).header("x-auth-token", &token).header("range", "bytes=0-3");
+    let request =
+        Request::get(format!("{path}/file")).header("x-auth-token", &token).header("range", "bytes=0-3");
     let part = cloud.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!((part.status, part.bytes.as_slice()), (StatusCode::PARTIAL_CONTENT, QCOW2_MAGIC));
     assert_eq!(part.header("content-range"), format!("bytes 0-3/{}", data.len()));
@@ -192,7 +197,10 @@ async fn a_size_limit_and_a_full_disk_are_413_and_leave_nothing() {
 
 /// Needs root; without, the part of the test that fills a disk is left out.
 fn mount_tmpfs(directory: &Path, size: &str) -> bool {
-    let mount = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(directory).status();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+        .arg(directory)
+        .status();
     mount.is_ok_and(|status| status.success())
 }
 
@@ -239,9 +247,13 @@ async fn patches_change_what_may_be_changed() {
         {"op": "add", "path": "/os_distro", "value": "debian"}, {"op": "add", "path": "/protected", "value": true},
     ]);
     let changed = patch(V2_1, good).await.json();
-    assert_eq!((&changed["name"], &changed["os_distro"], &changed["protected"]), (&json!("y"), &json!("debian"), &json!(true)));
+    assert_eq!(
+        (&changed["name"], &changed["os_distro"], &changed["protected"]),
+        (&json!("y"), &json!("debian"), &json!(true))
+    );
     assert!(changed.get("colour").is_none());
-    let replace = |name: &str, value: Value| json!([{"op": "replace", "path": format!("/{name}"), "value": value}]);
+    let replace =
+        |name: &str, value: Value| json!([{"op": "replace", "path": format!("/{name}"), "value": value}]);
     for (media, body, expected) in [
         ("application/json", replace("name", json!("z")), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (V2_1, replace("status", json!("active")), StatusCode::FORBIDDEN),
@@ -298,7 +310,8 @@ async fn visibility_decides_who_sees_what() {
     let [private, shared, community] = ids.as_slice() else { unreachable!() };
     let names = async |token: &str, query: &str| {
         let list = cloud.get(&format!("/image/v2/images{query}"), token).await.json();
-        let images = list["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap().to_owned());
+        let images =
+            list["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap().to_owned());
         let mut names: Vec<String> = images.collect();
         names.sort();
         names
@@ -306,7 +319,8 @@ async fn visibility_decides_who_sees_what() {
     assert_eq!(names(&alice, "").await, ["community", "private", "public", "shared"]);
     assert_eq!(names(&bob, "").await, ["public"]);
     assert_eq!(names(&bob, "?visibility=community").await, ["community"]);
-    let status = async |id: &str, token: &str| cloud.get(&format!("/image/v2/images/{id}"), token).await.status;
+    let status =
+        async |id: &str, token: &str| cloud.get(&format!("/image/v2/images/{id}"), token).await.status;
     for (id, expected) in [(private, 404), (shared, 404), (community, 200), (&public, 200)] {
         assert_eq!(status(id, &bob).await.as_u16(), expected);
         let forbidden = cloud.delete(&format!("/image/v2/images/{id}"), &bob).await.status.as_u16();
@@ -319,7 +333,10 @@ async fn visibility_decides_who_sees_what() {
     assert_eq!(names(&bob, "").await, ["public"], "not in lists until accepted");
     let accept = json!({"status": "accepted"});
     let membership = format!("{members}/{bob_project}");
-    assert_eq!(cloud.call(Method::PUT, &membership, &alice, accept.clone()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        cloud.call(Method::PUT, &membership, &alice, accept.clone()).await.status,
+        StatusCode::FORBIDDEN
+    );
     assert_eq!(cloud.call(Method::PUT, &membership, &bob, accept).await.status, StatusCode::OK);
     assert_eq!(names(&bob, "").await, ["public", "shared"]);
     assert_eq!(cloud.delete(&membership, &alice).await.status, StatusCode::NO_CONTENT);
@@ -337,7 +354,9 @@ async fn pages_follow_each_other_to_the_end() {
     let mut names = Vec::new();
     loop {
         let page = cloud.get(&format!("/image{path}"), &token).await.json();
-        names.extend(page["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap().to_owned()));
+        names.extend(
+            page["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page["next"].as_str() else { break };
         path = next.to_owned();
     }

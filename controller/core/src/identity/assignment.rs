@@ -126,7 +126,9 @@ async fn check_parties(conn: &mut Conn, assignment: &Assignment) -> Result<()> {
     if !found {
         return Err(checks::not_found(what, assignment.target.id()));
     }
-    role::get(conn, &assignment.role_id).await?.ok_or_else(|| checks::not_found("role", &assignment.role_id))?;
+    role::get(conn, &assignment.role_id)
+        .await?
+        .ok_or_else(|| checks::not_found("role", &assignment.role_id))?;
     Ok(())
 }
 
@@ -151,7 +153,10 @@ pub async fn names(core: &Core) -> Result<Names> {
     Ok(Names {
         users: users.into_iter().map(|user| (user.id, (user.name, user.domain_id))).collect(),
         groups: groups.into_iter().map(|group| (group.id, (group.name, group.domain_id))).collect(),
-        projects: projects.into_iter().map(|project| (project.id, (project.name, project.domain_id))).collect(),
+        projects: projects
+            .into_iter()
+            .map(|project| (project.id, (project.name, project.domain_id)))
+            .collect(),
         domains: domains.into_iter().map(|domain| (domain.id, domain.name)).collect(),
         roles: roles.into_iter().map(|role| (role.id, role.name)).collect(),
     })

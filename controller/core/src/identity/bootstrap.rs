@@ -3,8 +3,8 @@
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{
-    ADMIN, Actor, Assignment, DEFAULT_DOMAIN_ID, Domain, Endpoint, IMPLIED_ROLES, Interface, MANAGER, MEMBER, Project,
-    READER, Region, Role, SERVICE, Service, Target, User,
+    ADMIN, Actor, Assignment, DEFAULT_DOMAIN_ID, Domain, Endpoint, IMPLIED_ROLES, Interface, MANAGER, MEMBER,
+    Project, READER, Region, Role, SERVICE, Service, Target, User,
 };
 use updraft_store::Tx;
 use updraft_store::identity::{assignment, catalog, domain, project, role, user};

@@ -17,7 +17,11 @@ pub struct CatalogService {
 
 /// What clients find: enabled services with their enabled endpoints. An endpoint whose URL needs a project is
 /// left out of a token without one.
-pub async fn of_project(core: &Core, public_endpoint: &str, project_id: Option<&str>) -> Result<Vec<CatalogService>> {
+pub async fn of_project(
+    core: &Core,
+    public_endpoint: &str,
+    project_id: Option<&str>,
+) -> Result<Vec<CatalogService>> {
     let mut conn = core.read().await?;
     let services = catalog::list_services(&mut conn, None, None).await?;
     let all = catalog::list_endpoints(&mut conn, None, None, None).await?;
@@ -84,7 +88,8 @@ pub async fn update_region(
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
-            let mut region = catalog::get_region(tx, &id).await?.ok_or_else(|| checks::not_found("region", &id))?;
+            let mut region =
+                catalog::get_region(tx, &id).await?.ok_or_else(|| checks::not_found("region", &id))?;
             region.description = description.unwrap_or(region.description);
             region.parent_region_id = parent.unwrap_or(region.parent_region_id);
             catalog::update_region(tx, &region).await?;
@@ -146,7 +151,8 @@ pub async fn update_service(
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
-            let mut service = catalog::get_service(tx, &id).await?.ok_or_else(|| checks::not_found("service", &id))?;
+            let mut service =
+                catalog::get_service(tx, &id).await?.ok_or_else(|| checks::not_found("service", &id))?;
             change(&mut service);
             catalog::update_service(tx, &service).await?;
             Ok(service)

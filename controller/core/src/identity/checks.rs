@@ -11,7 +11,10 @@ const MAX_NAME_CHARS: usize = 255;
 pub(super) fn name(name: &str) -> Result<()> {
     let length = name.chars().count();
     if name.trim().is_empty() || length > MAX_NAME_CHARS {
-        return Err(Error::bad_request("ValidationError", format!("A name has 1 to {MAX_NAME_CHARS} characters.")));
+        return Err(Error::bad_request(
+            "ValidationError",
+            format!("A name has 1 to {MAX_NAME_CHARS} characters."),
+        ));
     }
     Ok(())
 }
@@ -27,9 +30,10 @@ pub(super) fn forbidden(action: &str) -> Error {
 /// Names the name in the conflict that the unique key of a table found.
 pub(super) fn unique<T>(what: &str, name: &str, result: std::result::Result<T, StoreError>) -> Result<T> {
     result.map_err(|error| match error.kind {
-        StoreErrorKind::Duplicate => {
-            Error::conflict("Conflict", format!("Conflict occurred attempting to store {what} - Duplicate entry found with name {name}."))
-        }
+        StoreErrorKind::Duplicate => Error::conflict(
+            "Conflict",
+            format!("Conflict occurred attempting to store {what} - Duplicate entry found with name {name}."),
+        ),
         _ => error.into(),
     })
 }

@@ -3,10 +3,10 @@
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{DEFAULT_DOMAIN_ID, Domain, Target};
+use updraft_store::Tx;
 use updraft_store::identity::project::{self, ProjectFilter};
 use updraft_store::identity::user::{self, UserFilter};
 use updraft_store::identity::{assignment, domain, group};
-use updraft_store::Tx;
 
 use super::checks;
 use crate::policy::require_admin;
@@ -21,10 +21,17 @@ pub struct DomainChange {
 }
 
 /// Makes a domain. 409 when there is one of that name.
-pub async fn create(core: &Core, caller: &Caller, name: String, description: String, enabled: bool) -> Result<Domain> {
+pub async fn create(
+    core: &Core,
+    caller: &Caller,
+    name: String,
+    description: String,
+    enabled: bool,
+) -> Result<Domain> {
     require_admin(caller)?;
     checks::name(&name)?;
-    let domain = Domain { id: new_keystone_id(), name, description, enabled, tokens_valid_after: Timestamp(0) };
+    let domain =
+        Domain { id: new_keystone_id(), name, description, enabled, tokens_valid_after: Timestamp(0) };
     core.write(move |tx| {
         Box::pin(async move {
             checks::unique("domain", &domain.name, domain::insert(tx, &domain).await)?;
@@ -43,7 +50,12 @@ pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Domain> {
 }
 
 /// All domains that fit; for administrators.
-pub async fn list(core: &Core, caller: &Caller, name: Option<&str>, enabled: Option<bool>) -> Result<Vec<Domain>> {
+pub async fn list(
+    core: &Core,
+    caller: &Caller,
+    name: Option<&str>,
+    enabled: Option<bool>,
+) -> Result<Vec<Domain>> {
     require_admin(caller)?;
     Ok(domain::list(&mut core.read().await?, None, name, enabled).await?)
 }
@@ -93,7 +105,9 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
         Box::pin(async move {
             let domain = domain::get(tx, &id).await?.ok_or_else(|| checks::not_found("domain", &id))?;
             if domain.enabled || domain.id == DEFAULT_DOMAIN_ID {
-                return Err(Error::forbidden("Cannot delete a domain that is enabled, please disable it first."));
+                return Err(Error::forbidden(
+                    "Cannot delete a domain that is enabled, please disable it first.",
+                ));
             }
             empty(tx, &id).await?;
             Ok(domain::delete(tx, &id).await?)

@@ -19,7 +19,8 @@ pub async fn create(
 ) -> Result<Group> {
     require_admin(caller)?;
     checks::name(&name)?;
-    let domain_id = domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into());
+    let domain_id =
+        domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into());
     let group = Group { id: new_keystone_id(), domain_id, name, description };
     core.write(move |tx| {
         Box::pin(async move {

@@ -37,7 +37,8 @@ pub struct ProjectChange {
 pub async fn create(core: &Core, caller: &Caller, new: NewProject) -> Result<Project> {
     require_admin(caller)?;
     checks::name(&new.name)?;
-    let domain_id = new.domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into());
+    let domain_id =
+        new.domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into());
     let project = Project {
         id: new_keystone_id(),
         parent_id: new.parent_id.unwrap_or_else(|| domain_id.clone()),

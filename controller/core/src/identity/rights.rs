@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn implications_are_followed_to_the_end_and_around_cycles() {
-        let pairs = [("a", "b"), ("b", "c"), ("c", "a"), ("x", "y")].map(|(from, to)| (from.into(), to.into()));
+        let pairs =
+            [("a", "b"), ("b", "c"), ("c", "a"), ("x", "y")].map(|(from, to)| (from.into(), to.into()));
         let all = with_implied(["a".to_owned()].into(), &pairs);
         assert_eq!(all.into_iter().collect::<Vec<_>>(), ["a", "b", "c"]);
     }

@@ -45,7 +45,12 @@ pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Role> {
 }
 
 /// The roles of the whole cloud, or of `domain_id`.
-pub async fn list(core: &Core, caller: &Caller, domain_id: Option<&str>, name: Option<&str>) -> Result<Vec<Role>> {
+pub async fn list(
+    core: &Core,
+    caller: &Caller,
+    domain_id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Vec<Role>> {
     require_admin(caller)?;
     Ok(role::list(&mut core.read().await?, domain_id, name).await?)
 }

@@ -44,7 +44,10 @@ pub async fn create(core: &Core, caller: &Caller, new: NewUser) -> Result<User> 
     };
     let user = User {
         id: new_keystone_id(),
-        domain_id: new.domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into()),
+        domain_id: new
+            .domain_id
+            .or_else(|| caller.domain_id.clone())
+            .unwrap_or_else(|| DEFAULT_DOMAIN_ID.into()),
         name: new.name,
         description: new.description,
         email: new.email,

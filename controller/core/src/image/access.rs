@@ -18,7 +18,11 @@ pub(super) fn not_found(id: &str) -> Error {
 
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Image> {
     let image = record::get(conn, id).await?.ok_or_else(|| not_found(id))?;
-    if caller.sees(&image.owner) || is_offered(conn, caller, &image).await? { Ok(image) } else { Err(not_found(id)) }
+    if caller.sees(&image.owner) || is_offered(conn, caller, &image).await? {
+        Ok(image)
+    } else {
+        Err(not_found(id))
+    }
 }
 
 async fn is_offered(conn: &mut Conn, caller: &Caller, image: &Image) -> Result<bool> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use updraft_model::image::{
-    ContainerFormat, DiskFormat, Image, ImageStatus, MAX_NAME_CHARS, MAX_PROPERTIES, MAX_PROPERTY_BYTES, MAX_TAGS,
-    Visibility,
+    ContainerFormat, DiskFormat, Image, ImageStatus, MAX_NAME_CHARS, MAX_PROPERTIES, MAX_PROPERTY_BYTES,
+    MAX_TAGS, Visibility,
 };
 
 use crate::policy::require_admin;
@@ -13,13 +13,34 @@ use crate::{Caller, Error, Result};
 
 /// What the cloud alone writes.
 const READ_ONLY: [&str; 15] = [
-    "id", "status", "size", "virtual_size", "checksum", "os_hash_algo", "os_hash_value", "created_at", "updated_at",
-    "self", "file", "schema", "direct_url", "locations", "stores",
+    "id",
+    "status",
+    "size",
+    "virtual_size",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "created_at",
+    "updated_at",
+    "self",
+    "file",
+    "schema",
+    "direct_url",
+    "locations",
+    "stores",
 ];
 
 /// What can be set but not removed.
 const BASE: [&str; 10] = [
-    "name", "visibility", "protected", "os_hidden", "min_disk", "min_ram", "tags", "disk_format", "container_format",
+    "name",
+    "visibility",
+    "protected",
+    "os_hidden",
+    "min_disk",
+    "min_ram",
+    "tags",
+    "disk_format",
+    "container_format",
     "owner",
 ];
 
@@ -37,8 +58,12 @@ pub(super) fn set(image: &mut Image, caller: &Caller, name: &str, value: &Value)
         "min_ram" => image.min_ram_mib = number(name, value)?,
         "tags" => image.tags = tags(value)?,
         "owner" => image.owner = owner(caller, image, value)?,
-        "disk_format" => image.disk_format = format(image, name, value, DiskFormat::parse, "raw, qcow2, iso")?,
-        "container_format" => image.container_format = format(image, name, value, ContainerFormat::parse, "bare")?,
+        "disk_format" => {
+            image.disk_format = format(image, name, value, DiskFormat::parse, "raw, qcow2, iso")?
+        }
+        "container_format" => {
+            image.container_format = format(image, name, value, ContainerFormat::parse, "bare")?
+        }
         _ => set_property(image, name, value)?,
     }
     Ok(())
@@ -82,7 +107,10 @@ pub(super) fn add_tag(tags: &mut BTreeSet<String>, tag: &str) -> Result<()> {
 }
 
 fn invalid(name: &str, wanted: &str) -> Error {
-    Error::bad_request("Invalid", format!("Provided object does not match schema 'image': '{name}' must be {wanted}"))
+    Error::bad_request(
+        "Invalid",
+        format!("Provided object does not match schema 'image': '{name}' must be {wanted}"),
+    )
 }
 
 fn short(what: &str, text: &str) -> Result<()> {
@@ -114,7 +142,8 @@ fn number(name: &str, value: &Value) -> Result<u32> {
 
 fn visibility(caller: &Caller, value: &Value) -> Result<Visibility> {
     let parsed = value.as_str().and_then(Visibility::parse);
-    let visibility = parsed.ok_or_else(|| invalid("visibility", "one of public, private, shared, community"))?;
+    let visibility =
+        parsed.ok_or_else(|| invalid("visibility", "one of public, private, shared, community"))?;
     if visibility == Visibility::Public {
         require_admin(caller)?;
     }
@@ -131,7 +160,13 @@ fn owner(caller: &Caller, image: &Image, value: &Value) -> Result<String> {
 }
 
 /// The formats of data that is there, or on its way, stay as they were declared.
-fn format<T>(image: &Image, name: &str, value: &Value, parse: fn(&str) -> Option<T>, known: &str) -> Result<Option<T>> {
+fn format<T>(
+    image: &Image,
+    name: &str,
+    value: &Value,
+    parse: fn(&str) -> Option<T>,
+    known: &str,
+) -> Result<Option<T>> {
     if image.status != ImageStatus::Queued {
         return Err(Error::forbidden(format!("Attribute {name} can be only replaced for a queued image.")));
     }

@@ -18,7 +18,9 @@ pub struct OpenImage {
 pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<OpenImage>> {
     let image = visible(&mut core.read().await?, caller, id).await?;
     if image.status == ImageStatus::Deactivated && !caller.is_admin() {
-        return Err(Error::forbidden("The requested image has been deactivated. Image data download is forbidden."));
+        return Err(Error::forbidden(
+            "The requested image has been deactivated. Image data download is forbidden.",
+        ));
     }
     open(core, image).await
 }

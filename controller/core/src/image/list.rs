@@ -17,7 +17,9 @@ pub async fn list(
     let with_community = query.visibility == Some(Visibility::Community);
     let images = match &caller.project_id {
         _ if caller.is_admin() => record::list_all(&mut conn).await?,
-        Some(project_id) => record::list_for_project(&mut conn, project_id, member_status, with_community).await?,
+        Some(project_id) => {
+            record::list_for_project(&mut conn, project_id, member_status, with_community).await?
+        }
         None => return Err(Error::forbidden("This needs a token that is scoped to a project.")),
     };
     query.apply(images).ok_or_else(|| Error::bad_request("Invalid", "Invalid marker: no such image."))

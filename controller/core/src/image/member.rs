@@ -23,7 +23,8 @@ pub async fn create(core: &Core, caller: &Caller, image_id: &str, member_id: Str
             match member::insert(tx, &member).await {
                 Ok(()) => Ok(member),
                 Err(error) if error.kind == StoreErrorKind::Duplicate => {
-                    let message = format!("Image {} is already shared with {}.", member.image_id, member.member_id);
+                    let message =
+                        format!("Image {} is already shared with {}.", member.image_id, member.member_id);
                     Err(Error::conflict("Duplicate", message))
                 }
                 Err(error) => Err(error.into()),

@@ -64,7 +64,8 @@ pub async fn reactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
 
 fn step(image: &mut Image, event: ImageEvent) -> Result<()> {
     let refusal = || {
-        let message = format!("Not allowed to change an image in status '{}' this way.", image.status.as_str());
+        let message =
+            format!("Not allowed to change an image in status '{}' this way.", image.status.as_str());
         Error::forbidden(message)
     };
     image.status = image.status.after(event).ok_or_else(refusal)?;

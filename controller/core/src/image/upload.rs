@@ -60,7 +60,10 @@ async fn start(core: &Core, caller: &Caller, id: &str) -> Result<Image> {
                 return Err(Error::bad_request("Invalid", message));
             }
             let refusal = || {
-                let message = format!("Image status transition from {} to saving is not allowed", image.status.as_str());
+                let message = format!(
+                    "Image status transition from {} to saving is not allowed",
+                    image.status.as_str()
+                );
                 Error::conflict("InvalidImageStatusTransition", message)
             };
             image.status = image.status.after(ImageEvent::UploadStarted).ok_or_else(refusal)?;

@@ -92,7 +92,9 @@ impl Visibility {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Public, Self::Private, Self::Shared, Self::Community].into_iter().find(|known| known.as_str() == text)
+        [Self::Public, Self::Private, Self::Shared, Self::Community]
+            .into_iter()
+            .find(|known| known.as_str() == text)
     }
 }
 

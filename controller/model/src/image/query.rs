@@ -136,7 +136,8 @@ impl ImageQuery {
 
     /// By the wanted order, then newest first, as Glance does.
     fn compare(&self, one: &Image, other: &Image) -> Ordering {
-        let rest = [(SortKey::CreatedAt, SortDirection::Descending), (SortKey::Id, SortDirection::Descending)];
+        let rest =
+            [(SortKey::CreatedAt, SortDirection::Descending), (SortKey::Id, SortDirection::Descending)];
         let keys = self.order.iter().chain(&rest);
         keys.map(|(key, direction)| direction.apply(key.compare(one, other)))
             .find(|ordering| ordering.is_ne())
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn several_keys_in_order() {
-        let order = vec![(SortKey::Name, SortDirection::Ascending), (SortKey::CreatedAt, SortDirection::Ascending)];
+        let order =
+            vec![(SortKey::Name, SortDirection::Ascending), (SortKey::CreatedAt, SortDirection::Ascending)];
         assert_eq!(ids(&ImageQuery { order, ..query(9) }).unwrap().0, ["3", "2", "1"]);
     }
 

@@ -87,15 +87,16 @@ pub async fn exists(conn: &mut Conn, assignment: &Assignment) -> Result<bool, St
 }
 
 pub async fn list(conn: &mut Conn, filter: &AssignmentFilter) -> Result<Vec<Assignment>, StoreError> {
-    let rows = Select::new("SELECT actor_kind, actor_id, target_kind, target_id, role_id FROM role_assignments")
-        .and_eq("actor_kind", filter.actor.as_ref().map(actor_kind))
-        .and_eq("actor_id", filter.actor.as_ref().map(Actor::id))
-        .and_eq("target_kind", filter.target.as_ref().map(target_kind))
-        .and_eq("target_id", filter.target.as_ref().map(Target::id))
-        .and_eq("role_id", filter.role_id.as_deref())
-        .order("target_id, actor_id, role_id", None)
-        .fetch(conn)
-        .await?;
+    let rows =
+        Select::new("SELECT actor_kind, actor_id, target_kind, target_id, role_id FROM role_assignments")
+            .and_eq("actor_kind", filter.actor.as_ref().map(actor_kind))
+            .and_eq("actor_id", filter.actor.as_ref().map(Actor::id))
+            .and_eq("target_kind", filter.target.as_ref().map(target_kind))
+            .and_eq("target_id", filter.target.as_ref().map(Target::id))
+            .and_eq("role_id", filter.role_id.as_deref())
+            .order("target_id, actor_id, role_id", None)
+            .fetch(conn)
+            .await?;
     rows.iter().map(from_row).collect()
 }
 

@@ -19,14 +19,16 @@ fn from_row(row: &SqliteRow) -> Result<Group, StoreError> {
 
 /// Adds a group. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, group: &Group) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO user_groups (id, domain_id, name, name_key, description) VALUES (?, ?, ?, ?, ?)")
-        .bind(&group.id)
-        .bind(&group.domain_id)
-        .bind(&group.name)
-        .bind(name_key(&group.name))
-        .bind(&group.description)
-        .execute(tx.raw())
-        .await?;
+    sqlx::query(
+        "INSERT INTO user_groups (id, domain_id, name, name_key, description) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(&group.id)
+    .bind(&group.domain_id)
+    .bind(&group.name)
+    .bind(name_key(&group.name))
+    .bind(&group.description)
+    .execute(tx.raw())
+    .await?;
     Ok(())
 }
 

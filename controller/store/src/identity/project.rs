@@ -7,7 +7,8 @@ use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::select::Select;
 
-const SELECT: &str = "SELECT id, domain_id, parent_id, name, description, enabled, tags, tokens_valid_after FROM projects";
+const SELECT: &str =
+    "SELECT id, domain_id, parent_id, name, description, enabled, tags, tokens_valid_after FROM projects";
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +88,11 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Project>, StoreErro
 }
 
 /// The project of this name, compared without regard to case.
-pub async fn get_by_name(conn: &mut Conn, domain_id: &str, name: &str) -> Result<Option<Project>, StoreError> {
+pub async fn get_by_name(
+    conn: &mut Conn,
+    domain_id: &str,
+    name: &str,
+) -> Result<Option<Project>, StoreError> {
     let rows = Select::new(SELECT)
         .and_eq("domain_id", Some(domain_id))
         .and_eq("name_key", Some(name_key(name)))

@@ -18,7 +18,12 @@ pub async fn revoke_token(tx: &mut Tx, audit_id: &str, expires_at: Timestamp) ->
 }
 
 /// Revokes the user's tokens for a project or domain that were issued until `now`.
-pub async fn revoke_scope(tx: &mut Tx, user_id: &str, scope_id: &str, now: Timestamp) -> Result<(), StoreError> {
+pub async fn revoke_scope(
+    tx: &mut Tx,
+    user_id: &str,
+    scope_id: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM revoked_scopes WHERE user_id = ? AND scope_id = ?")
         .bind(user_id)
         .bind(scope_id)
@@ -58,7 +63,8 @@ pub async fn scope_revoked_until(
 /// Forgets revocations of tokens that are expired by now: single ones at `now`, scopes revoked before
 /// `oldest_issue`, when the oldest token still alive was issued.
 pub async fn purge(tx: &mut Tx, now: Timestamp, oldest_issue: Timestamp) -> Result<u64, StoreError> {
-    let tokens = sqlx::query("DELETE FROM revoked_tokens WHERE expires_at < ?").bind(now.0).execute(tx.raw()).await?;
+    let tokens =
+        sqlx::query("DELETE FROM revoked_tokens WHERE expires_at < ?").bind(now.0).execute(tx.raw()).await?;
     let scopes = sqlx::query("DELETE FROM revoked_scopes WHERE issued_until < ?")
         .bind(oldest_issue.0)
         .execute(tx.raw())

@@ -58,7 +58,11 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Role>, StoreError> 
 }
 
 /// Roles in the order of their names: those of `domain_id`, or those of the whole cloud.
-pub async fn list(conn: &mut Conn, domain_id: Option<&str>, name: Option<&str>) -> Result<Vec<Role>, StoreError> {
+pub async fn list(
+    conn: &mut Conn,
+    domain_id: Option<&str>,
+    name: Option<&str>,
+) -> Result<Vec<Role>, StoreError> {
     let rows = Select::new(SELECT)
         .and_eq("domain_key", Some(domain_id.unwrap_or(WHOLE_CLOUD)))
         .and_eq("name_key", name.map(name_key))

@@ -12,16 +12,22 @@ mod user;
 
 pub use assignment::{AssignmentList, AssignmentView, DomainName, Named, ScopeView};
 pub use catalog::{
-    EndpointBody, EndpointFields, EndpointList, EndpointRequest, EndpointView, RegionBody, RegionFields, RegionList,
-    RegionRequest, RegionView, ServiceBody, ServiceFields, ServiceList, ServiceRequest, ServiceView,
+    EndpointBody, EndpointFields, EndpointList, EndpointRequest, EndpointView, RegionBody, RegionFields,
+    RegionList, RegionRequest, RegionView, ServiceBody, ServiceFields, ServiceList, ServiceRequest,
+    ServiceView,
 };
 pub use domain::{DomainBody, DomainFields, DomainList, DomainRequest, DomainView};
 pub use group::{GroupBody, GroupFields, GroupList, GroupRequest, GroupView};
-pub use login::{Auth, AuthRequest, DomainRef, PasswordMethod, ProjectRef, ScopeRequest, TokenMethod, UserRef};
+pub use login::{
+    Auth, AuthRequest, DomainRef, PasswordMethod, ProjectRef, ScopeRequest, TokenMethod, UserRef,
+};
 pub use project::{ProjectBody, ProjectFields, ProjectList, ProjectRequest, ProjectView};
-pub use role::{InferenceBody, InferenceList, InferenceView, RoleBody, RoleFields, RoleList, RoleRequest, RoleView};
+pub use role::{
+    InferenceBody, InferenceList, InferenceView, RoleBody, RoleFields, RoleList, RoleRequest, RoleView,
+};
 pub use token::{
-    CatalogBody, CatalogEndpoint, CatalogEntry, RoleName, TokenBody, TokenDomain, TokenProject, TokenUser, TokenView,
+    CatalogBody, CatalogEndpoint, CatalogEntry, RoleName, TokenBody, TokenDomain, TokenProject, TokenUser,
+    TokenView,
 };
 pub use user::{PasswordFields, PasswordRequest, UserBody, UserFields, UserList, UserRequest, UserView};
 

@@ -46,12 +46,16 @@ fn operation(media_type: &str, item: &Value) -> Result<Operation, String> {
 }
 
 fn text<'a>(item: &'a Value, key: &str) -> Result<&'a str, String> {
-    item.get(key).and_then(Value::as_str).ok_or_else(|| format!("Operation must contain a '{key}' of type string."))
+    item.get(key)
+        .and_then(Value::as_str)
+        .ok_or_else(|| format!("Operation must contain a '{key}' of type string."))
 }
 
 fn name(path: &str) -> Result<String, String> {
     match path.strip_prefix('/') {
-        Some(name) if !name.is_empty() && !name.contains('/') => Ok(name.replace("~1", "/").replace("~0", "~")),
+        Some(name) if !name.is_empty() && !name.contains('/') => {
+            Ok(name.replace("~1", "/").replace("~0", "~"))
+        }
         _ => Err(format!("Invalid JSON pointer for this resource: '{path}'.")),
     }
 }
@@ -64,7 +68,8 @@ mod tests {
 
     #[test]
     fn both_media_types_say_the_same() {
-        let today = json!([{"op": "replace", "path": "/name", "value": "x"}, {"op": "remove", "path": "/a~1b~0"}]);
+        let today =
+            json!([{"op": "replace", "path": "/name", "value": "x"}, {"op": "remove", "path": "/a~1b~0"}]);
         let old = json!([{"replace": "/name", "value": "x"}, {"remove": "/a~1b~0"}]);
         let parsed = parse(V2_1, &today).unwrap();
         assert_eq!(parsed, parse(V2_0, &old).unwrap());

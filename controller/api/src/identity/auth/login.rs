@@ -18,11 +18,16 @@ pub(super) fn login(auth: Auth) -> Result<Login, Error> {
     for method in &methods {
         match method.as_str() {
             "password" => {
-                let proof = auth.identity.password.clone().ok_or_else(|| invalid("'password' is a required property"))?;
+                let proof = auth
+                    .identity
+                    .password
+                    .clone()
+                    .ok_or_else(|| invalid("'password' is a required property"))?;
                 login.password = Some(password(proof)?);
             }
             "token" => {
-                let proof = auth.identity.token.clone().ok_or_else(|| invalid("'token' is a required property"))?;
+                let proof =
+                    auth.identity.token.clone().ok_or_else(|| invalid("'token' is a required property"))?;
                 login.token = Some(proof.id);
             }
             _ => return Err(Error::unauthorized()),
@@ -61,8 +66,11 @@ fn scope(scope: Option<ScopeRequest>) -> Result<WantedScope, Error> {
         None => Ok(WantedScope::Default),
         Some(ScopeRequest::Word(word)) if word == "unscoped" => Ok(WantedScope::Unscoped),
         Some(ScopeRequest::Word(_)) => Err(invalid("the scope is 'unscoped' or an object")),
-        Some(ScopeRequest::Target { project, domain, system, unscoped }) => match (project, domain, unscoped) {
-            (Some(ProjectRef { id, name, domain }), None, None) => Ok(WantedScope::Project(named(id, name, domain)?)),
+        Some(ScopeRequest::Target { project, domain, system, unscoped }) => match (project, domain, unscoped)
+        {
+            (Some(ProjectRef { id, name, domain }), None, None) => {
+                Ok(WantedScope::Project(named(id, name, domain)?))
+            }
             (None, Some(domain), None) => Ok(WantedScope::Domain(domain_key(domain)?)),
             (None, None, Some(_)) => Ok(WantedScope::Unscoped),
             // Nobody holds a role on the system here.

@@ -81,7 +81,10 @@ fn token_headers(token: &str) -> HeaderMap {
 async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
     let Call { core, caller, endpoint } = call;
     let catalog = catalog::entries(&core, &endpoint, caller.project_id.as_deref()).await?;
-    Ok(Json(CatalogBody { catalog, links: SelfLink { this: format!("{endpoint}/identity/v3/auth/catalog") } }))
+    Ok(Json(CatalogBody {
+        catalog,
+        links: SelfLink { this: format!("{endpoint}/identity/v3/auth/catalog") },
+    }))
 }
 
 /// `GET /v3/auth/projects`: where the caller may scope to.

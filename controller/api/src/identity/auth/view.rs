@@ -8,7 +8,12 @@ use updraft_wire::identity::{RoleName, TokenBody, TokenDomain, TokenProject, Tok
 
 use crate::identity::catalog;
 
-pub(super) async fn token(core: &Core, endpoint: &str, live: LiveToken, with_catalog: bool) -> Result<TokenBody> {
+pub(super) async fn token(
+    core: &Core,
+    endpoint: &str,
+    live: LiveToken,
+    with_catalog: bool,
+) -> Result<TokenBody> {
     let project_id = match &live.scope {
         LiveScope::Project { project, .. } => Some(project.id.as_str()),
         LiveScope::Unscoped | LiveScope::Domain(_) => None,

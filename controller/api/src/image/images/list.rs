@@ -8,7 +8,10 @@ use super::view;
 use crate::http::{Answer, Call};
 
 /// `GET /v2/images`: newest first; `next` is there only when more follow.
-pub(super) async fn list(Call { core, caller, .. }: Call, RawQuery(text): RawQuery) -> Answer<Json<ImageList>> {
+pub(super) async fn list(
+    Call { core, caller, .. }: Call,
+    RawQuery(text): RawQuery,
+) -> Answer<Json<ImageList>> {
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
     let (query, member_status) = query::parse(&pairs)?;
     let (images, more) = image::list(&core, &caller, &query, member_status).await?;

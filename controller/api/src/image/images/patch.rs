@@ -31,7 +31,8 @@ pub(super) async fn patch(
 fn media_type(headers: &HeaderMap) -> Result<&'static str, Error> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let sent = sent.split(';').next().unwrap_or_default().trim();
-    let known = [json_patch::V2_1, json_patch::V2_0].into_iter().find(|known| sent.eq_ignore_ascii_case(known));
+    let known =
+        [json_patch::V2_1, json_patch::V2_0].into_iter().find(|known| sent.eq_ignore_ascii_case(known));
     known.ok_or_else(|| {
         let message = format!("Unsupported content type; use {}.", json_patch::V2_1);
         Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message)

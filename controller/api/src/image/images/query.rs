@@ -120,12 +120,18 @@ fn limit(pairs: &Pairs) -> Result<usize, Error> {
 /// `sort=name:asc,size` (both in one), or the older `sort_key=…&sort_dir=…`, repeated in step.
 fn order(pairs: &Pairs) -> Result<Vec<(SortKey, SortDirection)>, Error> {
     if let Some(sort) = pairs.one("sort") {
-        return sort.split(',').map(|entry| sorted_by(entry.split_once(':').unwrap_or((entry, "desc")))).collect();
+        return sort
+            .split(',')
+            .map(|entry| sorted_by(entry.split_once(':').unwrap_or((entry, "desc"))))
+            .collect();
     }
     let directions: Vec<&str> = pairs.all("sort_dir").collect();
     let keys: Vec<&str> = pairs.all("sort_key").collect();
     if directions.len() > 1 && directions.len() != keys.len() {
-        return Err(Error::bad_request("Invalid", "Number of sort dirs does not match the number of sort keys"));
+        return Err(Error::bad_request(
+            "Invalid",
+            "Number of sort dirs does not match the number of sort keys",
+        ));
     }
     let only = directions.first().copied().unwrap_or("desc");
     if keys.is_empty() && !directions.is_empty() {
@@ -137,7 +143,9 @@ fn order(pairs: &Pairs) -> Result<Vec<(SortKey, SortDirection)>, Error> {
 
 fn sorted_by((key, direction): (&str, &str)) -> Result<(SortKey, SortDirection), Error> {
     let parsed = SortKey::parse(key.trim()).zip(SortDirection::parse(direction.trim()));
-    parsed.ok_or_else(|| Error::bad_request("Invalid", format!("Invalid sort key or direction: {key}:{direction}.")))
+    parsed.ok_or_else(|| {
+        Error::bad_request("Invalid", format!("Invalid sort key or direction: {key}:{direction}."))
+    })
 }
 
 #[cfg(test)]
@@ -170,7 +178,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
-        for query in ["limit=-1", "sort=colour:asc", "visibility=secret", "sort_key=a&sort_dir=asc&sort_dir=asc"] {
+        for query in
+            ["limit=-1", "sort=colour:asc", "visibility=secret", "sort_key=a&sort_dir=asc&sort_dir=asc"]
+        {
             assert!(parse(&Pairs::parse(query)).is_err(), "{query}");
         }
     }

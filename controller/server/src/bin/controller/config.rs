@@ -95,8 +95,8 @@ impl Config {
 
     fn secret(&self, key: &str, file: Option<&Path>) -> Result<Option<String>, Error> {
         let Some(file) = file else { return Ok(None) };
-        let text = fs::read_to_string(file)
-            .map_err(Error::io(format!("cannot read {key} = {}", file.display())))?;
+        let text =
+            fs::read_to_string(file).map_err(Error::io(format!("cannot read {key} = {}", file.display())))?;
         match text.trim() {
             "" => Err(Error::setting(&self.path, format!("{key} = {} is empty", file.display()))),
             secret => Ok(Some(secret.to_owned())),

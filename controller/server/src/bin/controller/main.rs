@@ -19,7 +19,11 @@ use crate::config::Config;
 use crate::error::Error;
 
 #[derive(Debug, Parser)]
-#[command(name = "updraft-controller", version, about = "Serves the cloud's APIs and plans the work behind them.")]
+#[command(
+    name = "updraft-controller",
+    version,
+    about = "Serves the cloud's APIs and plans the work behind them."
+)]
 struct Arguments {
     /// The configuration file (TOML).
     #[arg(long)]
