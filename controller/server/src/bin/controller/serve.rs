@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use updraft_core::{Core, identity, image};
+use updraft_core::{Core, host, identity, image};
 use updraft_store::Store;
 use updraft_token::{KeyRepository, Tokens};
 
@@ -24,6 +24,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let bootstrapped = identity::bootstrap::bootstrap(&core, admin_password).await;
     bootstrapped.map_err(|source| Error::Bootstrap { source })?;
     image::clean_up(&core).await.map_err(|source| Error::Bootstrap { source })?;
+    host::register_own(&core).await.map_err(|source| Error::Bootstrap { source })?;
 
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(Error::io(format!("cannot listen on {}", config.listen)))?;
@@ -44,7 +45,8 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     if tokio::time::timeout(GRACE, both).await.is_err() {
         tracing::warn!("some work did not end within {} s; it is resumed at the next start", GRACE.as_secs());
     }
-    core.store.close().await;
+    // A request that outlasted the grace still holds a connection; SQLite's log makes a close by exit safe.
+    let _ = tokio::time::timeout(GRACE, core.store.close()).await;
     Ok(())
 }
 
