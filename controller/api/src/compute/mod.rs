@@ -12,6 +12,9 @@ mod quota_sets;
 mod servers;
 mod version;
 
+#[cfg(test)]
+mod tests;
+
 use axum::middleware::from_fn;
 use axum::routing::get;
 use axum::{Json, Router};

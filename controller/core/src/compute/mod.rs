@@ -15,9 +15,6 @@ pub mod quota;
 pub mod server;
 pub mod server_action;
 
-#[cfg(test)]
-mod tests;
-
 use updraft_wire::compute::SchemaError;
 
 use crate::Error;

@@ -1,0 +1,143 @@
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::ComputeCloud;
+
+/// What is wrong with a request is said at once, in the API's shape, and leaves nothing behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_requests_leave_nothing_behind() {
+    let cloud = ComputeCloud::start().await;
+    let tiny = json!({"flavor": {"name": "zero", "ram": 64, "vcpus": 1, "disk": 1, "id": "2"}});
+    cloud.post("/flavors", &cloud.admin, 1, tiny).await;
+    let nowhere = "00000000-0000-4000-8000-000000000000";
+    for (extra, words) in [
+        (json!({"flavorRef": "no-such"}), "Flavor no-such could not be found."),
+        (json!({"imageRef": nowhere}), "Can not find requested image"),
+        (json!({"imageRef": "../../etc/passwd"}), "Can not find requested image"),
+        (json!({"networks": [{"uuid": nowhere}]}), "could not be found"),
+        (json!({"networks": [{"port": nowhere}]}), "could not be found"),
+        (json!({"key_name": "no-such"}), "Invalid key_name provided."),
+        (json!({"security_groups": [{"name": "no-such"}]}), "no-such"),
+        (json!({"availability_zone": "moon"}), "The requested availability zone is not available"),
+        (json!({"user_data": "%"}), "Userdata content cannot be decoded"),
+        (json!({"name": ""}), "name"),
+        (json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": nowhere}]}), "Block Device Mapping"),
+    ] {
+        let reply = cloud.post("/servers", &cloud.member, 96, cloud.new_server(extra.clone())).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{extra}: {}", reply.json());
+        assert!(reply.text("/badRequest/message").contains(words), "{extra}: {}", reply.json());
+        assert_eq!(reply.json()["badRequest"]["code"], 400);
+    }
+    let servers = cloud.get("/servers", &cloud.member, 96).await.json();
+    assert_eq!(servers["servers"], json!([]));
+    let ports = cloud.cloud.get("/network/v2.0/ports?device_owner=compute:nova", &cloud.member).await.json();
+    assert_eq!(ports["ports"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_smaller_than_the_image_is_refused() {
+    let cloud = ComputeCloud::start().await;
+    let path = format!("/image/v2/images/{}", cloud.image_id);
+    let patch = axum::http::Request::builder()
+        .method("PATCH")
+        .uri(path)
+        .header("x-auth-token", &cloud.member)
+        .header("content-type", "application/openstack-images-v2.1-json-patch")
+        .body(json!([{"op": "replace", "path": "/min_disk", "value": 2}]).to_string().into())
+        .unwrap();
+    assert_eq!(cloud.cloud.send(patch).await.status, StatusCode::OK);
+    let reply = cloud.post("/servers", &cloud.member, 96, cloud.new_server(json!({}))).await;
+    assert!(reply.text("/badRequest/message").contains("Flavor's disk is smaller than the minimum"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_who_may() {
+    let cloud = ComputeCloud::start().await;
+    let id = cloud.create(json!({"networks": "none"})).await;
+    let path = format!("/servers/{id}");
+    let anonymous = cloud.get(&path, "", 96).await;
+    assert_eq!(anonymous.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(anonymous.json()["unauthorized"]["code"], 401);
+    assert!(anonymous.header("www-authenticate").starts_with("Keystone uri="));
+
+    let (_, _, reader) = cloud.cloud.tenant("watcher", "reader").await;
+    let reply = cloud.post("/servers", &reader, 96, cloud.new_server(json!({}))).await;
+    assert_eq!(reply.json()["forbidden"]["code"], 403);
+
+    let (_, _, stranger) = cloud.cloud.tenant("stranger", "member").await;
+    for reply in [
+        cloud.get(&path, &stranger, 96).await,
+        cloud.call(axum::http::Method::DELETE, &path, &stranger, 96, Value::Null).await,
+        cloud.post(&format!("{path}/action"), &stranger, 96, json!({"os-stop": null})).await,
+        cloud.get(&format!("{path}/os-instance-actions"), &stranger, 96).await,
+        cloud.get(&format!("{path}/metadata"), &stranger, 96).await,
+        cloud.post(&format!("{path}/remote-consoles"), &stranger, 96, json!({"remote_console": {"protocol": "serial", "type": "serial"}})).await,
+    ] {
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "somebody else's is not found");
+        assert_eq!(reply.text("/itemNotFound/message"), format!("Instance {id} could not be found."));
+    }
+    for path in ["/os-services", "/os-hypervisors", "/os-availability-zone/detail"] {
+        assert_eq!(cloud.get(path, &cloud.member, 96).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let flavor = json!({"flavor": {"name": "mine", "ram": 1, "vcpus": 1, "disk": 0}});
+    assert_eq!(cloud.post("/flavors", &cloud.member, 1, flavor).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(cloud.cloud.get("/host/v1/doctor", &cloud.member).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_is_a_403() {
+    let cloud = ComputeCloud::start().await;
+    let project = cloud.cloud.get("/v3/auth/projects", &cloud.member).await.text("/projects/0/id");
+    let quota = json!({"quota_set": {"instances": 1}});
+    let path = format!("/os-quota-sets/{project}");
+    let reply = cloud.call(axum::http::Method::PUT, &path, &cloud.admin, 96, quota).await;
+    assert_eq!(reply.json()["quota_set"]["instances"], 1);
+    cloud.create(json!({"networks": "none"})).await;
+    let reply = cloud.post("/servers", &cloud.member, 96, cloud.new_server(json!({}))).await;
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    let words = "Quota exceeded for instances: Requested 1, but already used 1 of 1 instances";
+    assert_eq!(reply.text("/forbidden/message"), words);
+    let limits = cloud.get("/limits", &cloud.member, 96).await.json();
+    assert_eq!(limits["limits"]["absolute"]["totalInstancesUsed"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_state_is_a_409_in_novas_words() {
+    let cloud = ComputeCloud::start().await;
+    let id = cloud.create_active().await;
+    let reply = cloud.act(&id, json!({"os-start": null})).await;
+    assert_eq!(reply.status, StatusCode::CONFLICT);
+    let words = format!("Cannot 'start' instance {id} while it is in vm_state active");
+    assert_eq!(reply.text("/conflictingRequest/message"), words);
+
+    assert_eq!(cloud.act(&id, json!({"lock": {"locked_reason": "mine"}})).await.status, StatusCode::ACCEPTED);
+    assert_eq!(cloud.show(&id).await.text("/server/locked_reason"), "mine");
+    let reply = cloud.act(&id, json!({"os-stop": null})).await;
+    assert_eq!(reply.text("/conflictingRequest/message"), format!("Instance {id} is locked"));
+    assert_eq!(cloud.act(&id, json!({"unlock": null})).await.status, StatusCode::ACCEPTED);
+
+    assert_eq!(cloud.act(&id, json!({"pause": null})).await.status, StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(cloud.act(&id, json!({"dance": null})).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(cloud.act(&id, json!({})).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(cloud.act(&id, json!({"os-resetState": {"state": "error"}})).await.status, StatusCode::FORBIDDEN);
+    let reset = json!({"os-resetState": {"state": "error"}});
+    let path = format!("/servers/{id}/action");
+    assert_eq!(cloud.post(&path, &cloud.admin, 96, reset).await.status, StatusCode::ACCEPTED);
+    assert_eq!(cloud.show(&id).await.text("/server/fault/message"), "Set to error by an administrator.");
+    assert_eq!(cloud.act(&id, json!({"reboot": {"type": "HARD"}})).await.status, StatusCode::ACCEPTED);
+    cloud.wait_for(&id, "ACTIVE").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_cannot_leaves_a_server_in_error_that_goes_without_a_trace() {
+    let cloud = ComputeCloud::start().await;
+    cloud.host.lock().unwrap().refuses = Some("QEMU is not installed.".into());
+    let id = cloud.create(json!({})).await;
+    cloud.wait_for(&id, "ERROR").await;
+    let shown = cloud.show(&id).await;
+    assert_eq!(shown.text("/server/fault/message"), "QEMU is not installed.");
+    cloud.call(axum::http::Method::DELETE, &format!("/servers/{id}"), &cloud.member, 96, Value::Null).await;
+    cloud.wait_for(&id, "").await;
+    let ports = cloud.cloud.get(&format!("/network/v2.0/ports?device_id={id}"), &cloud.member).await.json();
+    assert_eq!(ports["ports"], json!([]));
+}
