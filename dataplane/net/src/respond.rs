@@ -38,6 +38,8 @@ use state::{METADATA_ADDRESS, ResponderState, UplinkAddress};
 
 /// Frames of all ports that may wait. Beyond it frames are dropped.
 const INBOX_FRAMES: usize = 4096;
+/// Frames that are answered before timers and sockets are looked at again.
+const FRAMES_PER_ROUND: usize = 256;
 /// Timers are looked at so often.
 const TICK: Duration = Duration::from_millis(100);
 /// Ticks in which the whole flow table is swept once.
@@ -192,10 +194,7 @@ impl<'a> Responders<'a> {
             if woken {
                 self.outbox.wake.take();
             }
-            while let Ok(request) = self.outbox.receiver.try_recv() {
-                request.taken();
-                self.answer(request, now);
-            }
+            self.answer_some(now);
             for token in tokens {
                 if let Some(answered) = self.forwarder.receive(token) {
                     self.send_dns(answered);
@@ -208,6 +207,16 @@ impl<'a> Responders<'a> {
                 self.tick(now);
             }
         }
+    }
+
+    /// Answers what is in the inbox, but not for ever: a flood must not keep the timers from running.
+    fn answer_some(&mut self, now: Instant) {
+        for _ in 0..FRAMES_PER_ROUND {
+            let Ok(request) = self.outbox.receiver.try_recv() else { return };
+            request.taken();
+            self.answer(request, now);
+        }
+        self.outbox.wake.notify();
     }
 
     /// Waits for frames, sockets or the tick: was the inbox stirred, and which resolvers' sockets.

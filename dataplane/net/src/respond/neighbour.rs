@@ -18,6 +18,8 @@ const REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_REQUESTS: u32 = 3;
 /// A MAC is asked for again after so long.
 const CONFIRM_AFTER: Duration = Duration::from_secs(30);
+/// A next hop that moves to another MAC more often is not believed: each move has every flow checked again.
+const MOVE_INTERVAL: Duration = Duration::from_secs(1);
 
 enum State {
     Unknown { waiting: VecDeque<Request> },
@@ -30,6 +32,8 @@ struct Neighbour {
     own: ([u8; 6], [u8; 4]),
     requests: u32,
     next_at: Instant,
+    /// When its MAC was learned or changed last.
+    moved_at: Option<Instant>,
 }
 
 /// See the module's text.
@@ -49,7 +53,10 @@ impl Neighbours {
         let entries = ready.filter_map(|entry| {
             let address = ipv4_octets([entry.address[0].get(), entry.address[1].get()]);
             let state = State::Known { mac: mac_octets(entry.mac.get()) };
-            Some((address, Neighbour { state, own: own(address.into())?, requests: 0, next_at: now }))
+            Some((
+                address,
+                Neighbour { state, own: own(address.into())?, requests: 0, next_at: now, moved_at: None },
+            ))
         });
         Self { entries: entries.collect() }
     }
@@ -76,7 +83,7 @@ impl Neighbours {
         }
         let state = State::Unknown { waiting: VecDeque::from([packet]) };
         let next_at = now + REQUEST_INTERVAL;
-        self.entries.insert(next_hop, Neighbour { state, own, requests: 1, next_at });
+        self.entries.insert(next_hop, Neighbour { state, own, requests: 1, next_at, moved_at: None });
         Ok(Some(arp::request(own, next_hop, None)))
     }
 
@@ -91,6 +98,13 @@ impl Neighbours {
         let Some(neighbour) = self.entries.get_mut(&address) else { return VecDeque::new() };
         if mac[0] & 1 == 1 || mac == [0; 6] {
             return VecDeque::new();
+        }
+        let moves = !matches!(neighbour.state, State::Known { mac: old } if old == mac);
+        if moves && neighbour.moved_at.is_some_and(|last| now - last < MOVE_INTERVAL) {
+            return VecDeque::new();
+        }
+        if moves {
+            neighbour.moved_at = Some(now);
         }
         neighbour.requests = 0;
         neighbour.next_at = now + CONFIRM_AFTER;
