@@ -9,7 +9,7 @@ use updraft_core::{Core, Error};
 use crate::http::{Answer, Call};
 
 /// (alias, name, description). The names are Neutron's: clients look extensions up by them as well.
-const EXTENSIONS: [(&str, &str, &str); 28] = [
+const EXTENSIONS: [(&str, &str, &str); 29] = [
     ("agent", "agent", "The hosts of the cloud, as agents."),
     ("allowed-address-pairs", "Allowed Address Pairs", "Further source addresses of a port."),
     ("availability_zone", "Availability Zone", "The one availability zone."),
@@ -19,6 +19,7 @@ const EXTENSIONS: [(&str, &str, &str); 28] = [
     ("ext-gw-mode", "Neutron L3 Configurable external gateway mode", "Source NAT of a router on and off."),
     ("external-net", "Neutron external network", "Networks that the uplink carries."),
     ("extraroute", "Neutron Extra Route", "Static routes of routers."),
+    ("extraroute-atomic", "Atomically add/remove extra routes", "Static routes one by one."),
     ("fip-port-details", "Floating IP Port Details Extension", "A floating IP shows its port."),
     ("net-mtu", "Network MTU", "Networks show their MTU."),
     ("net-mtu-writable", "Network MTU (writable)", "Networks' MTU can be set."),

@@ -1,4 +1,4 @@
-//! `/v2.0/routers`, with `add_router_interface` and `remove_router_interface`
+//! `/v2.0/routers`, with `add_router_interface`, `add_extraroutes` and their opposites
 
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -9,7 +9,7 @@ use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::network::router::{self, RouterFilter};
 use updraft_core::network::router_interface::{self, Interface};
-use updraft_wire::network::{GatewayView, InterfaceFields, InterfaceView, RouterView};
+use updraft_wire::network::{GatewayView, InterfaceFields, InterfaceView, RouterView, UpdateRouter};
 
 use super::answer::{Names, fixed_ips, standard};
 use super::list::ListQuery;
@@ -24,6 +24,8 @@ pub(super) fn routes() -> Router<Core> {
         .route("/routers/{id}", get(show).put(update).delete(delete))
         .route("/routers/{id}/add_router_interface", put(add_interface))
         .route("/routers/{id}/remove_router_interface", put(remove_interface))
+        .route("/routers/{id}/add_extraroutes", put(add_routes))
+        .route("/routers/{id}/remove_extraroutes", put(remove_routes))
 }
 
 fn view(router: updraft_model::network::Router) -> RouterView {
@@ -105,4 +107,18 @@ async fn remove_interface(
     Body(fields): Body<InterfaceFields>,
 ) -> Answer<Json<InterfaceView>> {
     Ok(Json(interface_view(router_interface::remove(&call.core, &call.caller, &id, fields).await?)))
+}
+
+async fn add_routes(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let fields: UpdateRouter = NAMES.item(body)?;
+    let routes = fields.routes.flatten().unwrap_or_default();
+    let router = router::add_routes(&call.core, &call.caller, &id, routes).await?;
+    NAMES.shown(view(router), &ListQuery::default())
+}
+
+async fn remove_routes(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let fields: UpdateRouter = NAMES.item(body)?;
+    let routes = fields.routes.flatten().unwrap_or_default();
+    let router = router::remove_routes(&call.core, &call.caller, &id, routes).await?;
+    NAMES.shown(view(router), &ListQuery::default())
 }

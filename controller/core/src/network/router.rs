@@ -122,12 +122,62 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRoute
     .await
 }
 
-/// Static routes: their next hops are on subnets that the router is joined to, and not the router itself.
+/// `add_extraroutes`: these routes beside those that there are.
+pub async fn add_routes(core: &Core, caller: &Caller, id: &str, routes: Vec<RouteFields>) -> Result<Router> {
+    change_routes(core, caller, id, routes, |known, given| {
+        known.retain(|route| !given.contains(route));
+        known.extend(given);
+    })
+    .await
+}
+
+/// `remove_extraroutes`: without these routes; those that are not there are no error.
+pub async fn remove_routes(
+    core: &Core,
+    caller: &Caller,
+    id: &str,
+    routes: Vec<RouteFields>,
+) -> Result<Router> {
+    change_routes(core, caller, id, routes, |known, given| known.retain(|route| !given.contains(route))).await
+}
+
+async fn change_routes(
+    core: &Core,
+    caller: &Caller,
+    id: &str,
+    routes: Vec<RouteFields>,
+    combine: fn(&mut Vec<HostRoute>, Vec<HostRoute>),
+) -> Result<Router> {
+    let given = input::routes("routes", &routes)?;
+    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+    change(core, move |tx| {
+        Box::pin(async move {
+            let mut router = visible(tx, &caller, &id).await?;
+            may_change(&caller, &router.project_id, "update_router")?;
+            let mut routes = router.routes.clone();
+            combine(&mut routes, given);
+            check_routes(tx, &router, &routes).await?;
+            router.routes = routes;
+            router.standard.touch(now);
+            router::update(tx, &router).await?;
+            Ok(router)
+        })
+    })
+    .await
+}
+
 async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Result<Vec<HostRoute>> {
-    if fields.is_empty() {
-        return Ok(Vec::new());
+    let routes = input::routes("routes", fields)?;
+    check_routes(tx, router, &routes).await?;
+    Ok(routes)
+}
+
+/// Static routes: their next hops are on subnets that the router is joined to, and not the router itself.
+async fn check_routes(tx: &mut Tx, router: &Router, routes: &[HostRoute]) -> Result<()> {
+    if routes.is_empty() {
+        return Ok(());
     }
-    if fields.len() > Router::MAX_ROUTES {
+    if routes.len() > Router::MAX_ROUTES {
         let message = format!(
             "Unable to complete operation for {}. The number of routes exceeds the maximum {}.",
             router.id,
@@ -135,7 +185,6 @@ async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Re
         );
         return Err(Error::bad_request("RoutesExhausted", message));
     }
-    let routes = input::routes("routes", fields)?;
     let mut addresses: Vec<_> =
         interfaces(tx, &router.id).await?.into_iter().flat_map(|port| port.fixed_ips).collect();
     addresses.extend(router.gateway.iter().flat_map(|gateway| gateway.fixed_ips.clone()));
@@ -143,7 +192,7 @@ async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Re
     for fixed in &addresses {
         ranges.extend(subnet::get(tx, &fixed.subnet_id).await?.map(|subnet| subnet.cidr));
     }
-    for route in &routes {
+    for route in routes {
         let invalid = |reason: &str| {
             let message = format!("Invalid format for routes: {}, {reason}", route.nexthop);
             Err(Error::bad_request("InvalidRoutes", message))
@@ -155,7 +204,7 @@ async fn read_routes(tx: &mut Tx, router: &Router, fields: &[RouteFields]) -> Re
             return invalid("the nexthop is used by router");
         }
     }
-    Ok(routes)
+    Ok(())
 }
 
 /// Deletes a router; 409 while it has interfaces or floating IPs.

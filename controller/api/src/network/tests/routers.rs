@@ -94,6 +94,11 @@ async fn joining_by_port_and_overlaps() {
         refusal(&net.put(&remove, json!({"port_id": port})).await),
         (409, "RouterInterfaceInUseByRoute".into())
     );
+    let more = json!({"router": {"routes": [{"destination": "10.8.0.0/16", "nexthop": "10.0.0.7"}]}});
+    let added = net.put(&format!("{path}/add_extraroutes"), more.clone()).await.json();
+    assert_eq!(added["router"]["routes"].as_array().unwrap().len(), 2);
+    let removed = net.put(&format!("{path}/remove_extraroutes"), more).await.json();
+    assert_eq!(removed["router"]["routes"], json!([{"destination": "10.9.0.0/16", "nexthop": "10.0.0.7"}]));
     assert_eq!(net.put(&path, json!({"router": {"routes": []}})).await.status, StatusCode::OK);
     assert_eq!(net.put(&remove, json!({"port_id": port})).await.status, StatusCode::OK);
 }
