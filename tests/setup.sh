@@ -145,7 +145,8 @@ finish_group() {
         ;;
     client) install_client ;;
     ebpf)
-        LLVM_SYS_221_PREFIX=/usr/lib/llvm-22 cargo_tool bpf-linker $bpf_linker_version "links the XDP program" \
+        # Its build asks the llvm-config that it finds first.
+        LLVM_PREFIX=/usr/lib/llvm-22 PATH=/usr/lib/llvm-22/bin:$PATH cargo_tool bpf-linker $bpf_linker_version "links the XDP program" \
             --no-default-features --features llvm-22
         ;;
     test)
