@@ -236,9 +236,10 @@ impl Sender {
     /// Hands everything queued to the kernel: one system call for up to 32 frames in copy mode.
     pub fn flush(&mut self) {
         self.reclaim();
-        if self.queued.is_empty() {
+        if self.queued.is_empty() && self.tx.drained() {
             return;
         }
+        // Also what an earlier call had to leave there.
         for descriptor in self.queued.drain(..) {
             self.tx.push(descriptor);
         }
