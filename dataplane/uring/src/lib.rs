@@ -11,6 +11,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod bare;
 mod error;
 mod operation;
 mod registered;

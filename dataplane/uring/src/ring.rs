@@ -430,7 +430,7 @@ impl<T> Drop for Ring<T> {
 }
 
 /// The cheapest kind of ring that this kernel has: completions are worked on only when this thread asks.
-fn build(entries: u32) -> io::Result<IoUring> {
+pub(crate) fn build(entries: u32) -> io::Result<IoUring> {
     let mut builder = IoUring::builder();
     builder.setup_single_issuer().setup_defer_taskrun().setup_taskrun_flag();
     builder.setup_submit_all().setup_cqsize(entries * 4).dontfork();
