@@ -1,5 +1,5 @@
-//! `Range: bytes=…` (RFC 9110, section 14): one range; of several, and of other units, the whole is sent, as the
-//! RFC permits.
+//! `Range: bytes=…` (RFC 9110, section 14): one range; of several, and of other units, the whole is sent, as
+//! the RFC permits.
 
 use axum::http::{HeaderMap, header};
 use updraft_core::{Error, ErrorKind};

@@ -36,7 +36,8 @@ async fn manners(State(core): State<Core>, mut request: Request, next: Next) -> 
     *request.uri_mut() = uri;
     let envelope = Envelope::of_path(request.uri().path());
     let endpoint = endpoint_of(&core, request.headers());
-    let span = tracing::info_span!("request", id = request_id.as_str(), method = %request.method(), path = request.uri().path());
+    let (method, path) = (request.method(), request.uri().path());
+    let span = tracing::info_span!("request", id = request_id.as_str(), %method, path);
     async move {
         let mut response = rendered(next.run(request).await, envelope);
         if response.status() == StatusCode::UNAUTHORIZED {

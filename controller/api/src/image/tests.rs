@@ -1,5 +1,7 @@
 use std::convert::Infallible;
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
@@ -172,36 +174,61 @@ async fn an_upload_that_is_cut_off_leaves_nothing() {
     assert!(files(&cloud).is_empty());
 }
 
+/// A client may hang up at any point: before the claim, while it is written, during the data, after it.
+#[tokio::test]
+async fn a_client_that_hangs_up_never_leaves_an_image_stuck() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    for attempt in 0..30_u64 {
+        let id = queued(&cloud, &token, "raw").await;
+        let upload = upload(&cloud, &token, &id, chunked(&[1; 4096]));
+        let _hung_up = tokio::time::timeout(Duration::from_micros(attempt * 300), upload).await;
+        let settled = async {
+            while cloud.get(&format!("/image/v2/images/{id}"), &token).await.text("/status") == "saving" {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), settled).await.expect("the image is stuck in 'saving'");
+    }
+}
+
 #[tokio::test]
 async fn a_size_limit_and_a_full_disk_are_413_and_leave_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let small = directory.path().join("images");
     std::fs::create_dir(&small).unwrap();
-    let mounted = mount_tmpfs(&small, "1m");
+    let disk = SmallDisk::mount(&small, "1m");
     let config = Config { max_image_bytes: 4 << 20, ..Config::new(small.clone()) };
     let cloud = TestCloud::start_with(directory, config).await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
     let id = queued(&cloud, &token, "raw").await;
-    let sizes: &[usize] = if mounted { &[2 << 20, 5 << 20] } else { &[5 << 20] };
+    let sizes: &[usize] = if disk.is_some() { &[2 << 20, 5 << 20] } else { &[5 << 20] };
     for size in sizes {
         let full = upload(&cloud, &token, &id, chunked(&vec![1; *size])).await;
         assert_eq!(full.status, StatusCode::PAYLOAD_TOO_LARGE, "{size}");
         assert!(files(&cloud).is_empty());
     }
     assert_eq!(upload(&cloud, &token, &id, Body::from(vec![1; 4096])).await.status, StatusCode::NO_CONTENT);
-    drop(cloud);
-    if mounted {
-        assert!(std::process::Command::new("umount").arg("-l").arg(&small).status().unwrap().success());
+    drop(disk);
+}
+
+/// A small file system in memory, gone when the value is.
+struct SmallDisk<'a>(&'a Path);
+
+impl<'a> SmallDisk<'a> {
+    /// Needs root; `None` without, and then the part of the test that fills a disk is left out.
+    fn mount(directory: &'a Path, size: &str) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(directory);
+        mount.status().is_ok_and(|status| status.success()).then_some(Self(directory))
     }
 }
 
-/// Needs root; without, the part of the test that fills a disk is left out.
-fn mount_tmpfs(directory: &Path, size: &str) -> bool {
-    let mount = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-        .arg(directory)
-        .status();
-    mount.is_ok_and(|status| status.success())
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        // Lazily: a file of it may still be open.
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
 }
 
 #[tokio::test]

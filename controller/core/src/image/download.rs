@@ -36,11 +36,20 @@ pub async fn open_for_host(core: &Core, id: &str) -> Result<OpenImage> {
 async fn open(core: &Core, image: Image) -> Result<Option<OpenImage>> {
     let Some(data) = &image.data else { return Ok(None) };
     let size_bytes = data.size_bytes;
-    let file = File::open(files::path(core, &image.id)?).await.map_err(Error::internal)?;
+    let file = match File::open(files::path(core, &image.id)?).await {
+        Ok(file) => file,
+        Err(error) => return Err(missing(core, &image.id, error).await?),
+    };
     let length = file.metadata().await.map_err(Error::internal)?.len();
     if length != size_bytes {
         let problem = format!("image {} has {length} bytes on disk instead of {size_bytes}", image.id);
         return Err(Error::internal(problem));
     }
     Ok(Some(OpenImage { image, file, size_bytes }))
+}
+
+/// Why the file of an image that had data does not open: deleted since the record was read, or a failure of ours.
+async fn missing(core: &Core, id: &str, error: std::io::Error) -> Result<Error> {
+    let found = record::get(&mut core.read().await?, id).await?;
+    Ok(if found.is_some() { Error::internal(error) } else { not_found(id) })
 }

@@ -37,9 +37,9 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let image = start(core, caller, id).await?;
-    let core = core.clone();
+    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
     let task = tokio::spawn(async move {
+        let image = start(&core, &caller, &id).await?;
         let result = receive(&core, &image, data).await;
         if result.is_err() {
             give_up(&core, &image.id).await;

@@ -1,4 +1,4 @@
-//! `GET /v2/schemas/*`: JSON schemas of what the image API answers. Older clients load them before anything else.
+//! `GET /v2/schemas/*`: JSON schemas of what the image API answers. Older clients load them first.
 
 use serde_json::{Value, json};
 
@@ -76,8 +76,8 @@ fn properties() -> Value {
         "protected": {"type": "boolean", "description": "If true, image will not be deletable."},
         "os_hidden": {"type": "boolean", "description": "If true, image will not appear in default lists."},
         "owner": {"type": ["null", "string"], "description": "Owner of the image", "maxLength": 255},
-        "disk_format": {"type": ["null", "string"], "description": "Format of the disk", "enum": [null, "raw", "qcow2", "iso"]},
-        "container_format": {"type": ["null", "string"], "description": "Format of the container", "enum": [null, "bare"]},
+        "disk_format": {"type": ["null", "string"], "enum": [null, "raw", "qcow2", "iso"]},
+        "container_format": {"type": ["null", "string"], "enum": [null, "bare"]},
         "min_disk": {"type": "integer", "description": "Amount of disk space (in GB) required to boot image."},
         "min_ram": {"type": "integer", "description": "Amount of ram (in MB) required to boot image."},
         "size": read_only(&["null", "integer"], "Size of image file in bytes"),
