@@ -33,13 +33,17 @@ pub fn check(path: &str, text: &str, known: &BTreeSet<String>) -> Vec<Finding> {
         if fenced {
             continue;
         }
+        // A row about `blk/` may go on with paths inside of it.
+        let mut folders = vec![folder.to_owned()];
         for word in spans(line, '`', '`').chain(link_targets(line)) {
             for candidate in expand(word.split(['#', ' ']).next().unwrap_or_default()) {
-                if claims_to_exist(&candidate, folder, known) && !exists(&candidate, folder, known) {
-                    findings.push(format!(
-                        "{path}:{}: there is no `{candidate}`: correct the path (from the root or from this file)",
+                match resolve(&candidate, &folders, known) {
+                    Some(found) => folders.extend(ancestors(&found)),
+                    None if !claims_to_exist(&candidate, folder, known) => {}
+                    None => findings.push(format!(
+                        "{path}:{}: there is no `{candidate}`: correct the path (from the root, from this file, or from a folder named before on the line)",
                         number + 1
-                    ));
+                    )),
                 }
             }
         }
@@ -83,15 +87,24 @@ fn claims_to_exist(word: &str, folder: &str, known: &BTreeSet<String>) -> bool {
     inside || (ENDINGS.iter().any(|ending| word.ends_with(ending)) && word.len() > 3)
 }
 
-/// From the root, from the document's folder, or (a bare file name) anywhere below it.
-fn exists(word: &str, folder: &str, known: &BTreeSet<String>) -> bool {
+/// The path itself and the folders above it, nearest first.
+fn ancestors(path: &str) -> Vec<String> {
+    let cuts = path.rmatch_indices('/').map(|(slash, _)| path[..slash].to_owned());
+    std::iter::once(path.to_owned()).chain(cuts).collect()
+}
+
+/// The path that `word` means: from the root, from one of `folders`, or (a bare file name) anywhere below the first.
+fn resolve(word: &str, folders: &[String], known: &BTreeSet<String>) -> Option<String> {
     let word = word.trim_end_matches('/');
-    let below = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-    let anywhere = || {
-        let ending = format!("/{word}");
-        known.iter().any(|path| path.starts_with(&below) && path.ends_with(&ending))
-    };
-    known.contains(word) || known.contains(&format!("{below}{word}")) || (!word.contains('/') && anywhere())
+    let in_folder =
+        |folder: &String| if folder.is_empty() { word.to_owned() } else { format!("{folder}/{word}") };
+    let from_root = std::iter::once(word.to_owned());
+    if let Some(found) = from_root.chain(folders.iter().map(in_folder)).find(|path| known.contains(path)) {
+        return Some(found);
+    }
+    let ending = format!("/{word}");
+    let anywhere = |path: &&String| path.starts_with(folders[0].as_str()) && path.ends_with(&ending);
+    (!word.is_empty() && !word.contains('/')).then(|| known.iter().find(anywhere).cloned()).flatten()
 }
 
 #[cfg(test)]
@@ -117,6 +130,8 @@ mod tests {
         assert_eq!(findings("see `dataplane/net/src/port.rs`"), 1);
         assert_eq!(findings("see `blk/src/{queue,request}.rs`"), 1);
         assert_eq!(findings("see [it](tests/missing.sh) and `gone.rs`"), 2);
+        assert_eq!(findings("`src/queue.rs` of no crate"), 1);
+        assert_eq!(findings("| `blk/` | `src/gone.rs` |"), 1);
     }
 
     #[test]

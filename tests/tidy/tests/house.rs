@@ -1,5 +1,7 @@
 //! The rules applied to this repository.
 
+#![allow(clippy::expect_used, reason = "a test reports by panicking")]
+
 use updraft_tidy::arrows::{self, Crate};
 use updraft_tidy::exceptions::{self, Exceptions};
 use updraft_tidy::{Finding, budget, layout, readme, repository, safety, words};
