@@ -10,6 +10,7 @@ use updraft_flow::layout::{
     MEMBERS, MemberEntry, NEIGHBOURS, NeighbourEntry, PORTS, PortEntry, PortState, ROUTERS, ROUTES, RULES,
     RouteEntry, RouterEntry, RuleEntry, SOURCES, SourceEntry,
 };
+use updraft_flow::policy::{self, Answer, Subject};
 
 /// Receive queues of the uplink that may have a socket.
 const QUEUES: u32 = 64;
@@ -39,6 +40,22 @@ tables! {
 /// netd's AF_XDP sockets, by receive queue.
 #[map]
 pub static SOCKETS: XskMap = XskMap::with_max_entries(QUEUES, 0);
+
+/// [`policy::walk`] as a function that the verifier checks once, for any arguments (a "global function"), instead of
+/// once for every way that leads to it: the walk is most of the program's work to verify.
+///
+/// `what` is the protocol above 32 bits of selector, `remote` an IPv4 address. Gives 0 for denied, 1 for allowed, 2
+/// for too many rules.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn updraft_judge(half: u32, first: u32, count: u32, what: u64, remote: u64) -> u32 {
+    let subject = Subject { protocol: (what >> 32) as u8, selector: what as u32, remote: [0, remote] };
+    match policy::walk(&KernelTables, half, first, count, &subject) {
+        Answer::Denied => 0,
+        Answer::Allowed => 1,
+        Answer::TooMany => 2,
+    }
+}
 
 /// The tables by map look-ups, which the kernel inlines for arrays.
 pub struct KernelTables;
@@ -89,6 +106,16 @@ impl Tables for KernelTables {
     #[inline(always)]
     fn neighbour(&self, index: u32) -> Option<&NeighbourEntry> {
         NEIGHBOUR_TABLE.get(index)
+    }
+    #[inline(always)]
+    fn judge(&self, half: u32, first: u32, count: u32, subject: &Subject) -> Answer {
+        let [_, remote] = subject.remote;
+        let what = u64::from(subject.protocol) << 32 | u64::from(subject.selector);
+        match updraft_judge(half, first, count, what, remote) {
+            0 => Answer::Denied,
+            1 => Answer::Allowed,
+            _ => Answer::TooMany,
+        }
     }
     #[inline(always)]
     fn counters(&self) -> Option<&CounterShard> {

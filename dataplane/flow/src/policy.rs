@@ -50,7 +50,7 @@ pub fn egress<T: Tables>(tables: &T, half: u32, port: &PortEntry, subject: &Subj
     if port.flags.get() & PORT_SECURED == 0 {
         return Answer::Allowed;
     }
-    walk(tables, half, port.egress_first.get(), port.egress_count.get(), subject)
+    tables.judge(half, port.egress_first.get(), port.egress_count.get(), subject)
 }
 
 /// May the guest on `port` receive this?
@@ -59,11 +59,12 @@ pub fn ingress<T: Tables>(tables: &T, half: u32, port: &PortEntry, subject: &Sub
     if port.flags.get() & PORT_SECURED == 0 {
         return Answer::Allowed;
     }
-    walk(tables, half, port.ingress_first.get(), port.ingress_count.get(), subject)
+    tables.judge(half, port.ingress_first.get(), port.ingress_count.get(), subject)
 }
 
+/// Tries `count` rules from `first` on, one after the other.
 #[inline(always)]
-fn walk<T: Tables>(tables: &T, half: u32, first: u32, count: u32, subject: &Subject) -> Answer {
+pub fn walk<T: Tables>(tables: &T, half: u32, first: u32, count: u32, subject: &Subject) -> Answer {
     let limit = if T::COMPLETE { RULES } else { RULES_IN_KERNEL };
     for step in 0..limit {
         if step >= count {

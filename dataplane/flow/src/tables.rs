@@ -4,12 +4,13 @@ use crate::layout::{
     ADDRESSES, AddressEntry, Config, CounterShard, FlowSlot, MEMBERS, MemberEntry, NeighbourEntry, PORTS,
     PortEntry, PortState, ROUTERS, ROUTES, RULES, RouteEntry, RouterEntry, RuleEntry, SOURCES, SourceEntry,
 };
+use crate::policy::{self, Answer, Subject};
 use crate::verdict::{DropReason, Event};
 
 /// The tables as one home sees them. An index out of range is `None`.
 ///
 /// Those of the policy tables (see [`crate::layout`]) are given the index within the half and the half.
-pub trait Tables {
+pub trait Tables: Sized {
     /// False in the kernel, where what needs the whole engine is left to netd ([`crate::Verdict::Defer`]).
     const COMPLETE: bool;
 
@@ -26,6 +27,12 @@ pub trait Tables {
     fn neighbour(&self, index: u32) -> Option<&NeighbourEntry>;
     /// The counters of whoever runs this (a CPU or a worker): nobody else writes them.
     fn counters(&self) -> Option<&CounterShard>;
+
+    /// What `count` rules from `first` on say. A home may have its own way to call [`policy::walk`].
+    #[inline(always)]
+    fn judge(&self, half: u32, first: u32, count: u32, subject: &Subject) -> Answer {
+        policy::walk(self, half, first, count, subject)
+    }
 
     /// Counts one.
     #[inline(always)]
