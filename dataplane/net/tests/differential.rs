@@ -317,3 +317,26 @@ fn flows_outlive_the_process_that_made_them() {
     let alice = ports[&world::port(ALICE, 0x31, world::WEB).id];
     assert_eq!(homes.receive(&going_on, "after"), Verdict::Port(alice));
 }
+
+#[test]
+fn more_rules_than_the_kernel_walks_go_to_netd() {
+    use updraft_dataplane_api::net::{Direction, RemotePeer};
+    let mut homes = Homes::new("rules");
+    let mut config = world::config();
+    let rules = &mut config.security_groups[1].rules; // carol's
+    let many = 2 * updraft_flow::layout::RULES_IN_KERNEL as u16;
+    rules.extend(
+        (1000..1000 + many)
+            .map(|port| world::rule(Direction::Ingress, Some(6), Some((port, port)), RemotePeer::Any)),
+    );
+    homes.apply(&config);
+    let mut world = World::new();
+    world.config = config;
+    world.apply();
+    let open = |port| outside(STRANGER, CAROL_FLOATING).tcp((40_000, port), "S");
+    let last = open(1000 + many - 1);
+    assert_eq!(homes.receive(&last, "beyond the bound"), Verdict::Defer);
+    assert_eq!(world.receive(&last).0, Verdict::Port(world.index(CAROL)), "the whole engine walks on");
+    assert!(matches!(homes.receive(&open(443), "within it"), Verdict::Port(_)));
+    assert_eq!(world.receive(&open(999)).0, Verdict::Drop(updraft_flow::DropReason::PolicyIngress));
+}
