@@ -50,6 +50,14 @@ impl Frontend {
         Ok(Self { stream, features: 0, acknowledge: false })
     }
 
+    /// Hangs up, as a frontend that dies does.
+    ///
+    /// # Errors
+    /// The backend hung up before.
+    pub fn hang_up(&self) -> io::Result<()> {
+        self.stream.shutdown(std::net::Shutdown::Both)
+    }
+
     /// Agrees on the device features that both sides have, out of `wanted`.
     ///
     /// # Errors

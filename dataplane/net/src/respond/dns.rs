@@ -58,6 +58,9 @@ pub struct Question {
 /// # Errors
 /// The response code to send, or `None` for what deserves no answer at all.
 pub fn parse(message: &[u8]) -> Result<Question, Option<u16>> {
+    if message.len() < HEADER_BYTES {
+        return Err(None);
+    }
     let word = |at| field::<2>(message, at).map(u16::from_be_bytes).ok_or(None);
     let flags = word(2)?;
     if flags & FLAG_RESPONSE != 0 {

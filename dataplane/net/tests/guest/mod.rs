@@ -92,6 +92,8 @@ impl Plugged {
 
     /// Connects again after the backend went away: the rings go on where the used indexes say.
     pub fn reconnect(&mut self, path: &Path, features: u64) {
+        // A backend serves one frontend at a time. One that was killed hung up already.
+        let _ = self.frontend.hang_up();
         let (frontend, rx_events, tx_events) = connect(path, features, &self.ram, &self.rx, &self.tx);
         (self.frontend, self.rx_events, self.tx_events) = (frontend, rx_events, tx_events);
     }
