@@ -105,6 +105,7 @@ packages_of() {
         need "virtual machines" qemu-system-x86
         need "their firmware" seabios ipxe-qemu
         need "looking at networks by hand, and the demo" iproute2
+        need "switching off checksum offload on the wire to the external network" ethtool
         need "the graphical console in the browser" novnc
         ;;
     guest)

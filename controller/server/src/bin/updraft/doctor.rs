@@ -59,13 +59,13 @@ async fn machine(layout: &Layout, cloud: &Cloud, findings: &mut BTreeSet<String>
     }
 }
 
-/// What the controller finds when it compares its database with what the hosts observe.
+/// What the controller finds when it compares its database with what the hosts report and hold.
 async fn intent(api: &ApiClient, findings: &mut BTreeSet<String>) {
     match api.get("/host/v1/doctor").await {
         Ok(answer) => {
-            for finding in answer["findings"].as_array().into_iter().flatten() {
+            for finding in answer.as_array().into_iter().flatten() {
                 let field = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
-                findings.insert(format!("{} {}: {}", field("kind"), field("id"), field("message")));
+                findings.insert(format!("{} {}: {}", field("kind"), field("subject"), field("message")));
             }
         }
         Err(error) => {

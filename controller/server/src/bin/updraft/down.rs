@@ -32,7 +32,7 @@ pub async fn run(layout: &Layout, purge: bool) -> Result<ExitCode, Error> {
     };
     println!("Stopping the cloud '{}' under {}", cloud.name, layout.state_dir.display());
     step("supervisor, agent, controller, netd", stop_supervisor(layout)).await?;
-    let verb = if purge { "remove-guests" } else { "stop-guests" };
+    let verb = if purge { "purge" } else { "stop-guests" };
     step("guests", stop_guests(layout, verb)).await?;
     step("XDP program and its tables", async { remove_tree(&cloud.bpffs_dir()) }).await?;
     if purge {
@@ -63,9 +63,9 @@ async fn stop_guests(layout: &Layout, verb: &str) -> Result<(), Error> {
         return Ok(());
     }
     let output = Command::new(&program)
+        .arg(verb)
         .arg("--config")
         .arg(config)
-        .arg(verb)
         .output()
         .await
         .map_err(Error::path("run", &program))?;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use updraft_compute_api::inventory::HostInventory;
+use updraft_compute_api::path;
 use updraft_dataplane_api::net::{NetRequest, NetResponse, NetStatus};
 use updraft_dataplane_api::socket;
 
@@ -31,6 +33,19 @@ pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
         Ok(Err(error)) => Err(error.to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// What the agent finds on its host.
+pub async fn inventory(layout: &Layout, cloud: &Cloud) -> Result<HostInventory, String> {
+    let credential =
+        std::fs::read_to_string(layout.host_credential_file()).map_err(|error| error.to_string())?;
+    let client =
+        reqwest::Client::builder().timeout(ANSWER_WITHIN).build().map_err(|error| error.to_string())?;
+    let url = format!("http://{}{}", cloud.agent_listen, path::INVENTORY);
+    let answer =
+        client.get(url).bearer_auth(credential.trim()).send().await.map_err(|error| error.to_string())?;
+    let answer = answer.error_for_status().map_err(|error| error.to_string())?;
+    answer.json().await.map_err(|error| error.to_string())
 }
 
 async fn http(url: &str) -> Result<(), String> {

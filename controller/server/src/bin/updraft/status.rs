@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp;
+use updraft_compute_api::inventory::HostInventory;
 use updraft_dataplane_api::net::{NetStatus, UplinkStatus};
 
 use crate::cloud::Cloud;
@@ -18,6 +19,10 @@ pub async fn run(layout: &Layout) -> Result<ExitCode, Error> {
     let mut healthy = print_processes(layout, &cloud).await;
     match health::netd(layout).await {
         Ok(status) => print_network(&status),
+        Err(_) => healthy = false,
+    }
+    match health::inventory(layout, &cloud).await {
+        Ok(inventory) => print_servers(&inventory),
         Err(_) => healthy = false,
     }
     Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -54,6 +59,18 @@ fn since(start: Timestamp) -> String {
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
         _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+fn print_servers(inventory: &HostInventory) {
+    if inventory.servers.is_empty() {
+        return;
+    }
+    let show = |pid: Option<u32>| pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    println!("\n{:<38} {:>9} {:>9}", "SERVER", "QEMU PID", "BLKD PID");
+    for server in &inventory.servers {
+        let (qemu, blkd) = (show(server.qemu_pid), show(server.blkd_pid));
+        println!("{:<38} {qemu:>9} {blkd:>9}", server.id.to_string());
     }
 }
 
