@@ -122,7 +122,7 @@ impl ImageQuery {
     fn takes(&self, image: &Image) -> bool {
         let size = image.data.as_ref().map(|data| data.size_bytes);
         self.one_of.iter().all(|(attribute, values)| {
-            value_of(image, attribute).is_some_and(|value| values.iter().any(|wanted| *wanted == value))
+            value_of(image, attribute).is_some_and(|value| values.contains(&value))
         }) && self.visibility.is_none_or(|wanted| image.visibility == wanted)
             && self.protected.is_none_or(|wanted| image.protected == wanted)
             && self.hidden == image.hidden
