@@ -72,7 +72,8 @@ fn threads_fill_one_table_without_losing_or_mixing_anything() {
     let held: u32 = view.port_states.iter().map(|state| state.flows.get()).sum();
     assert_eq!(held, 2 * opened, "quotas count exactly what is there");
     for zone in 0..THREADS {
-        let found = (0..CONNECTIONS).filter_map(|number| Some((number, find(&view, &pair(zone, number).key)?)));
+        let found =
+            (0..CONNECTIONS).filter_map(|number| Some((number, find(&view, &pair(zone, number).key)?)));
         found.for_each(|(number, found)| assert_whole(found.slot, number));
     }
 }
@@ -88,8 +89,10 @@ fn threads_that_open_the_same_connection_leave_one() {
     assert!(opened >= CONNECTIONS, "every connection was opened by somebody: {opened}");
     for number in 0..CONNECTIONS {
         let words = |slot: &FlowSlot| slot.key.each_ref().map(|word| word.get());
-        let found = find(&view, &pair(0, number).key).unwrap_or_else(|| panic!("connection {number} is gone"));
-        let twins = view.flows.iter().filter(|slot| slot.state.get() & 3 == 2 && words(slot) == words(found.slot));
+        let found =
+            find(&view, &pair(0, number).key).unwrap_or_else(|| panic!("connection {number} is gone"));
+        let twins =
+            view.flows.iter().filter(|slot| slot.state.get() & 3 == 2 && words(slot) == words(found.slot));
         // Whoever opened it later found it open: twins stay only of two that raced to the very end.
         assert!(twins.count() <= THREADS as usize);
         assert_whole(found.slot, number);
