@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use reqwest::{Client, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use updraft_compute_api::inventory::HostInventory;
 use updraft_compute_api::path;
 use updraft_compute_api::plan::HostPlan;
 
@@ -46,7 +47,7 @@ fn locked(host: &Shared) -> std::sync::MutexGuard<'_, SimulatedHost> {
 pub async fn run(host: Shared, url: String, credential: String) -> Result<(), AgentError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     locked(&host).agent_url = format!("http://{}", listener.local_addr()?);
-    let consoles = serve_consoles(listener, credential.clone());
+    let consoles = serve(listener, Arc::clone(&host), credential.clone());
     let plan = follow_plan(host, url, credential);
     tokio::select! {
         () = consoles => Ok(()),
@@ -77,7 +78,8 @@ async fn turn(
     known: Option<u64>,
 ) -> Result<Option<u64>, AgentError> {
     let observed = locked(host).observed();
-    let push = client.put(format!("{url}{}", path::OBSERVED)).bearer_auth(credential).json(&observed).send().await?;
+    let push =
+        client.put(format!("{url}{}", path::OBSERVED)).bearer_auth(credential).json(&observed).send().await?;
     if push.status() != StatusCode::NO_CONTENT {
         return Err(AgentError::Status(push.status()));
     }
@@ -95,14 +97,28 @@ async fn turn(
     }
 }
 
-async fn serve_consoles(listener: TcpListener, credential: String) {
+async fn serve(listener: TcpListener, host: Shared, credential: String) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(answer(stream, credential.clone()));
+        tokio::spawn(answer(stream, Arc::clone(&host), credential.clone()));
     }
 }
 
-/// The console's log, or an echo for a WebSocket. Any other credential than the host's is refused.
-async fn answer(mut stream: TcpStream, credential: String) -> std::io::Result<()> {
+/// A host that has nothing but what is planned.
+fn inventory(host: &Shared) -> String {
+    let host = locked(host);
+    let inventory = HostInventory {
+        host_id: host.id,
+        plan_generation: Some(host.generation()),
+        servers: Vec::new(),
+        images: Vec::new(),
+        port_sockets: Vec::new(),
+        leaks: Vec::new(),
+    };
+    serde_json::to_string(&inventory).unwrap_or_default()
+}
+
+/// The console's log, the inventory, or an echo for a WebSocket. Any other credential than the host's is refused.
+async fn answer(mut stream: TcpStream, host: Shared, credential: String) -> std::io::Result<()> {
     let mut head = [0; HEAD];
     let length = loop {
         let length = stream.peek(&mut head).await?;
@@ -122,11 +138,13 @@ async fn answer(mut stream: TcpStream, credential: String) -> std::io::Result<()
     }
     stream.read_exact(&mut head[..length]).await?;
     let (status, body) = match authorized {
-        true if text.contains("/console-log") => ("200 OK", CONSOLE_LOG),
-        true => ("404 Not Found", ""),
-        false => ("401 Unauthorized", ""),
+        true if text.contains("/console-log") => ("200 OK", CONSOLE_LOG.to_owned()),
+        true if text.contains(path::INVENTORY) => ("200 OK", inventory(&host)),
+        true => ("404 Not Found", String::new()),
+        false => ("401 Unauthorized", String::new()),
     };
-    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+    let answer =
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await
 }
 

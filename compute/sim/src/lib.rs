@@ -90,13 +90,17 @@ impl SimulatedHost {
                 guest.state = ServerState::Stopped;
                 false
             }
-            Power::On => guest.epoch < plan.power.epoch || guest.soft_reboot_epoch < plan.power.soft_reboot_epoch,
+            Power::On => {
+                guest.epoch < plan.power.epoch || guest.soft_reboot_epoch < plan.power.soft_reboot_epoch
+            }
         };
         if !starts {
             return;
         }
         guest.state = match refused {
-            Some(message) => ServerState::Failed { detail: format!("simulated: {message}"), message, permanent: true },
+            Some(message) => {
+                ServerState::Failed { detail: format!("simulated: {message}"), message, permanent: true }
+            }
             None if self.stalls => ServerState::Preparing { step: "image".into() },
             None => ServerState::Running,
         };
