@@ -159,7 +159,8 @@ async fn serial(host: &TestHost, id: ServerId) -> Console {
 }
 
 async fn type_line(console: &mut Console, text: &str) {
-    console.send(Message::binary(format!("{text}\r").into_bytes())).await.unwrap();
+    // A line feed: getty, when it was not yet listening, would not turn later carriage returns into one.
+    console.send(Message::binary(format!("{text}\n").into_bytes())).await.unwrap();
 }
 
 /// Reads the console until `text` comes.
@@ -224,6 +225,8 @@ async fn a_whole_guest_lives_through_the_death_of_everything_around_it() {
     let mut console = log_in(&host, id).await;
     let qemu = recorded_pid(&layout.qemu_process(id));
     type_line(&mut console, &format!("{CHECK}; echo check-ended-$?")).await;
+    // Echoed: QEMU throws away what the guest has not read when its viewer goes.
+    expect(&mut console, "check-ended-$").await;
     drop(console);
     for _ in 0..5 {
         kill_blkd(&layout, id).await;
