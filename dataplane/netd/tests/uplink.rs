@@ -1,5 +1,7 @@
 //! netd with an uplink: the real program, real namespaces, real XDP. The guest is a card without a guest.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 #[path = "../../net/tests/guest/mod.rs"]
 mod guest;
 #[path = "../../net/tests/world/mod.rs"]

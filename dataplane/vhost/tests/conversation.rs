@@ -1,5 +1,7 @@
 //! A real frontend, a real backend, a unix socket between them, and a device that turns bytes round.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
