@@ -158,7 +158,7 @@ connects() { outside timeout 4 bash -c "exec 3<>/dev/tcp/$address/8080"; }
 closed_port() {
     # Something listens in the guest, so only the security group can be what keeps the outside away.
     guest 'nohup sh -c "while true; do nc -l -p 8080 </dev/null; done" >/dev/null 2>&1 &'
-    until_true 60 guest 'nc -z -w 2 127.0.0.1 8080'
+    until_true 60 guest 'bash -c "exec 3<>/dev/tcp/127.0.0.1/8080"'
     ! connects
 }
 
