@@ -40,8 +40,8 @@ pub struct NetState {
     pub applied_ports: BTreeSet<PortId>,
     /// The generation in force.
     pub generation: Option<u64>,
-    /// Port → true when a guest's rings run.
-    pub connected: BTreeMap<PortId, bool>,
+    /// Port → true when its virtual machine is plugged in.
+    pub plugged: BTreeMap<PortId, bool>,
     /// Why netd is of no use now, in plain words.
     pub problem: Option<String>,
 }
@@ -114,7 +114,7 @@ async fn converge(
     NetState {
         applied_ports: taken.into_iter().flat_map(|plan| &plan.network.ports).map(|port| port.id).collect(),
         generation: Some(generation),
-        connected: status.ports.iter().map(|port| (port.id, port.connected)).collect(),
+        plugged: status.ports.iter().map(|port| (port.id, port.plugged)).collect(),
         problem,
     }
 }

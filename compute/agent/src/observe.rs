@@ -45,7 +45,7 @@ pub async fn push(controller: Controller, host: Arc<Host>) {
 /// Everything that the host observes now.
 pub fn observed(host: &Host) -> HostObserved {
     let plan_generation = host.plan.borrow().as_ref().map_or(0, |plan| plan.generation);
-    let ports = host.net.borrow().connected.clone();
+    let ports = host.net.borrow().plugged.clone();
     HostObserved {
         host_id: host.id,
         hostname: hostname(),

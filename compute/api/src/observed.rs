@@ -23,7 +23,7 @@ pub struct HostObserved {
     pub capacity: Capacity,
     /// Every server that has anything on this host: a process, a disk, or a planned entry.
     pub servers: Vec<ServerObserved>,
-    /// Port → true when netd has the guest's rings running.
+    /// Port → true when the virtual machine is plugged into it.
     pub ports: BTreeMap<PortId, bool>,
     /// What is wrong on the host itself (no QEMU, netd silent, disk full), in plain words. Empty when all is well.
     pub problems: Vec<String>,

@@ -266,6 +266,8 @@ pub struct UplinkStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PortStatus {
     pub id: PortId,
+    /// True when a virtual machine is plugged in: its VMM is connected, whether or not the guest has a driver yet.
+    pub plugged: bool,
     /// True when a guest's rings are running.
     pub connected: bool,
     pub rx_packets: u64,

@@ -3,7 +3,7 @@
 mod device;
 mod rx;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use updraft_base::{MacAddress, PortId};
@@ -40,6 +40,8 @@ pub struct Port {
     pub counters: PortCounters,
     /// By queue pair. Locked once a batch, not once a packet.
     rx: Vec<Mutex<Option<RxQueue>>>,
+    /// A frontend is connected to the port's socket.
+    plugged: AtomicBool,
     /// Receive rings that run.
     running: AtomicU32,
     /// Frames that wait for the responders.
@@ -55,6 +57,7 @@ impl Port {
             mac,
             counters: PortCounters::default(),
             rx: (0..pairs).map(|_| Mutex::new(None)).collect(),
+            plugged: AtomicBool::new(false),
             running: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
         }
@@ -62,6 +65,15 @@ impl Port {
 
     pub fn queue_pairs(&self) -> usize {
         self.rx.len()
+    }
+
+    /// A virtual machine is plugged in, whether or not its guest has a driver yet.
+    pub fn is_plugged(&self) -> bool {
+        self.plugged.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_plugged(&self, plugged: bool) {
+        self.plugged.store(plugged, Ordering::Relaxed);
     }
 
     /// A guest's rings run.

@@ -59,6 +59,7 @@ fn port_status(port: &crate::port::Port) -> PortStatus {
     let counters = &port.counters;
     PortStatus {
         id: port.id,
+        plugged: port.is_plugged(),
         connected: port.is_connected(),
         rx_packets: counters.rx_packets.load(Ordering::Relaxed),
         rx_bytes: counters.rx_bytes.load(Ordering::Relaxed),

@@ -49,6 +49,14 @@ impl Device for PortDevice {
         (68..=65535).contains(&mtu)
     }
 
+    fn connected(&mut self) {
+        self.port.set_plugged(true);
+    }
+
+    fn disconnected(&mut self) {
+        self.port.set_plugged(false);
+    }
+
     fn start_queue(&mut self, queue: QueueHandle) {
         let pair = queue.index / 2;
         if queue.index.is_multiple_of(2) {
