@@ -79,7 +79,8 @@ async fn open(
 /// Browsers say where a page comes from; other clients say nothing.
 fn require_same_origin(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
     let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let authority = |url: &str| url.split("://").nth(1).and_then(|rest| rest.split('/').next()).map(str::to_owned);
+    let authority =
+        |url: &str| url.split("://").nth(1).and_then(|rest| rest.split('/').next()).map(str::to_owned);
     let ours = authority(&endpoint_of(core, headers));
     let theirs = origin.to_str().ok().and_then(authority);
     if theirs.is_some() && theirs == ours {
@@ -88,14 +89,17 @@ fn require_same_origin(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::forbidden("Consoles open for pages of this cloud only."))
 }
 
-type HostSocket = tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+type HostSocket =
+    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
 
 async fn connect(target: ConsoleTarget) -> Result<HostSocket, Error> {
     let unreachable = |error: tungstenite::Error| {
-        Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.").because(error)
+        Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.")
+            .because(error)
     };
     let mut request = target.url.as_str().into_client_request().map_err(unreachable)?;
-    let credential = HeaderValue::from_str(&format!("Bearer {}", target.credential)).map_err(Error::internal)?;
+    let credential =
+        HeaderValue::from_str(&format!("Bearer {}", target.credential)).map_err(Error::internal)?;
     request.headers_mut().insert(header::AUTHORIZATION, credential);
     let (socket, _) = tokio_tungstenite::connect_async(request).await.map_err(unreachable)?;
     Ok(socket)

@@ -121,7 +121,11 @@ async fn hypervisors(call: Call, Version(version): Version, Form(pairs): Form<Pa
     Ok(Json(json!({"hypervisors": hosts.iter().map(one).collect::<Vec<Value>>()})))
 }
 
-async fn hypervisors_detail(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
+async fn hypervisors_detail(
+    call: Call,
+    Version(version): Version,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
     let hosts = matching(views(&call).await?, version, &pairs)?;
     let with_servers = with_servers(version, &pairs)?;
     let hypervisors: Vec<Value> = hosts.iter().map(|host| host.hypervisor(version, with_servers)).collect();
@@ -134,7 +138,8 @@ async fn hypervisor(
     Path(id): Path<String>,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let by_id = |host: &HostView| if version.at_least(53) { host.id == id } else { host.number.to_string() == id };
+    let by_id =
+        |host: &HostView| if version.at_least(53) { host.id == id } else { host.number.to_string() == id };
     let host = views(&call).await?.into_iter().find(by_id);
     let host = host.ok_or_else(|| {
         Error::not_found("ComputeHostNotFound", format!("Hypervisor with ID '{id}' could not be found."))
@@ -147,7 +152,8 @@ fn with_servers(version: Microversion, pairs: &Pairs) -> Result<bool, Error> {
 }
 
 fn matching(mut hosts: Vec<HostView>, version: Microversion, pairs: &Pairs) -> Result<Vec<HostView>, Error> {
-    let pattern = query::value(pairs, "hypervisor_hostname_pattern").filter(|_| version.at_least(SERVERS_IN_QUERY_SINCE));
+    let pattern = query::value(pairs, "hypervisor_hostname_pattern")
+        .filter(|_| version.at_least(SERVERS_IN_QUERY_SINCE));
     if let Some(pattern) = pattern {
         hosts.retain(|host| host.hostname.contains(pattern));
         if hosts.is_empty() {

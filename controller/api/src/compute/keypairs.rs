@@ -21,7 +21,9 @@ const PAGES_SINCE: u16 = 35;
 const WIDE_NAMES_SINCE: u16 = 92;
 
 pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/os-keypairs", get(list).post(create)).route("/os-keypairs/{name}", get(show).delete(delete))
+    Router::new()
+        .route("/os-keypairs", get(list).post(create))
+        .route("/os-keypairs/{name}", get(show).delete(delete))
 }
 
 fn view(keypair: KeyPair) -> KeyPairView {
@@ -60,10 +62,16 @@ async fn list(call: Call, version: Version, Form(pairs): Form<Pairs>) -> Answer<
     Ok(Json(answer))
 }
 
-async fn create(call: Call, Version(version): Version, Body(body): Body<Value>) -> Answer<(StatusCode, Json<Value>)> {
+async fn create(
+    call: Call,
+    Version(version): Version,
+    Body(body): Body<Value>,
+) -> Answer<(StatusCode, Json<Value>)> {
     let request = CreateKeyPair::read(body, version).map_err(Error::from)?;
     if request.kind.as_deref().is_some_and(|kind| kind != "ssh") {
-        return Err(Error::bad_request("InvalidKeypairType", "Only key pairs of type 'ssh' are offered.").into());
+        return Err(
+            Error::bad_request("InvalidKeypairType", "Only key pairs of type 'ssh' are offered.").into()
+        );
     }
     let new = NewKeyPair {
         name: request.name,

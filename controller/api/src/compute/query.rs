@@ -24,8 +24,9 @@ pub(super) fn check(pairs: &Pairs, fields: &[Field], version: Microversion) -> R
         None => Ok(()),
         Some((name, _)) => {
             let name: String = name.chars().take(64).collect();
-            let message =
-                format!("Invalid input for query parameters {name}. Additional properties are not allowed ('{name}' was unexpected)");
+            let message = format!(
+                "Invalid input for query parameters {name}. Additional properties are not allowed ('{name}' was unexpected)"
+            );
             Err(Error::bad_request("ValidationError", message))
         }
     }
@@ -43,7 +44,12 @@ pub(super) fn flag(pairs: &Pairs, key: &str) -> Result<Option<bool>, Error> {
 
 pub(super) fn number(pairs: &Pairs, key: &str) -> Result<Option<u32>, Error> {
     let parsed = value(pairs, key).map(str::parse).transpose();
-    parsed.map_err(|_| Error::bad_request("ValidationError", format!("Invalid input for query parameters {key}. A number is expected")))
+    parsed.map_err(|_| {
+        Error::bad_request(
+            "ValidationError",
+            format!("Invalid input for query parameters {key}. A number is expected"),
+        )
+    })
 }
 
 pub(super) fn time(pairs: &Pairs, key: &str) -> Result<Option<Timestamp>, Error> {
@@ -51,7 +57,10 @@ pub(super) fn time(pairs: &Pairs, key: &str) -> Result<Option<Timestamp>, Error>
     // Times without a zone are UTC.
     let parsed = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")));
     parsed.map(Some).ok_or_else(|| {
-        Error::bad_request("ValidationError", format!("Invalid input for query parameters {key}. A date and time is expected"))
+        Error::bad_request(
+            "ValidationError",
+            format!("Invalid input for query parameters {key}. A date and time is expected"),
+        )
     })
 }
 
@@ -79,7 +88,10 @@ pub(super) fn page<T>(
 /// The link to the next page: the same query with another marker.
 pub(super) fn next_link(endpoint: &str, path: &str, pairs: &Pairs, marker: &str) -> serde_json::Value {
     let mut query = String::new();
-    let kept = pairs.iter().filter(|(name, _)| name != "marker").map(|(name, value)| (name.as_str(), value.as_str()));
+    let kept = pairs
+        .iter()
+        .filter(|(name, _)| name != "marker")
+        .map(|(name, value)| (name.as_str(), value.as_str()));
     for (name, value) in kept.chain([("marker", marker)]) {
         query.push(if query.is_empty() { '?' } else { '&' });
         query += &escape(name);
@@ -132,7 +144,9 @@ mod tests {
         assert_eq!(flag(&pairs(&[("all_tenants", "")]), "all_tenants").unwrap(), Some(true));
         assert_eq!(flag(&pairs(&[("all_tenants", "False")]), "all_tenants").unwrap(), Some(false));
         assert!(flag(&pairs(&[("all_tenants", "x")]), "all_tenants").is_err());
-        assert!(time(&pairs(&[("changes-since", "2026-01-01T00:00:00")]), "changes-since").unwrap().is_some());
+        assert!(
+            time(&pairs(&[("changes-since", "2026-01-01T00:00:00")]), "changes-since").unwrap().is_some()
+        );
         assert!(time(&pairs(&[("changes-since", "soon")]), "changes-since").is_err());
     }
 }

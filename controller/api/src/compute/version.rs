@@ -42,7 +42,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
 /// Reads the version that the request asks for (406 when it is not offered) and puts it on the answer.
 pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
     let range = (of(Microversion::MIN), of(Microversion::MAX));
-    let asked = microversion::Microversion::requested(request.headers(), "compute", Some(LEGACY_HEADER), range);
+    let asked =
+        microversion::Microversion::requested(request.headers(), "compute", Some(LEGACY_HEADER), range);
     let version = match asked {
         Ok(version) => Microversion(version.minor),
         Err(error) => return Fault::from(error).into_response(),
@@ -56,7 +57,10 @@ pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&version.to_string()) {
         headers.insert(LEGACY_HEADER, value);
     }
-    headers.append(header::VARY, HeaderValue::from_static("OpenStack-API-Version, X-OpenStack-Nova-API-Version"));
+    headers.append(
+        header::VARY,
+        HeaderValue::from_static("OpenStack-API-Version, X-OpenStack-Nova-API-Version"),
+    );
     response
 }
 

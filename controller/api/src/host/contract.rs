@@ -40,7 +40,8 @@ where
 impl Host {
     /// 409 before the host's first report: until then nobody knows which host it is.
     fn id(self) -> Result<String, Error> {
-        let unknown = || Error::conflict("HostUnknown", "Report what is observed first: this host is not known yet.");
+        let unknown =
+            || Error::conflict("HostUnknown", "Report what is observed first: this host is not known yet.");
         self.0.host_id.ok_or_else(unknown)
     }
 }
@@ -53,7 +54,11 @@ pub(super) struct PlanQuery {
 }
 
 /// `GET /host/v1/plan`
-pub(super) async fn plan(State(core): State<Core>, host: Host, Form(query): Form<PlanQuery>) -> Answer<Response> {
+pub(super) async fn plan(
+    State(core): State<Core>,
+    host: Host,
+    Form(query): Form<PlanQuery>,
+) -> Answer<Response> {
     let host_id = host.id()?;
     let Some(known) = query.known else {
         return Ok(Json(host::plan(&core, &host_id).await?).into_response());

@@ -71,16 +71,19 @@ pub async fn log(core: &Core, caller: &Caller, id: &str, lines: Option<u32>) -> 
 
 async fn fetch(core: &Core, url: &str) -> Result<Bytes> {
     let unreachable = |error: reqwest::Error| {
-        Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.").because(error)
+        Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.")
+            .because(error)
     };
-    let client = reqwest::Client::builder().no_proxy().timeout(HOST_TIMEOUT).build().map_err(Error::internal)?;
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(HOST_TIMEOUT).build().map_err(Error::internal)?;
     let response = client.get(url).bearer_auth(credential(core)?).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => response.bytes().await.map_err(unreachable),
         404 => Err(Error::not_found("ConsoleLogNotFound", "The server has no console log yet.")),
         status => {
             let source = format!("the agent answered {status}");
-            Err(Error::new(ErrorKind::Unavailable, "HostRefused", "The server's host refused.").because(source))
+            Err(Error::new(ErrorKind::Unavailable, "HostRefused", "The server's host refused.")
+                .because(source))
         }
     }
 }
@@ -129,8 +132,9 @@ pub async fn ticket(core: &Core, caller: &Caller, id: &str, kind: ConsoleKind) -
 /// Takes a ticket: it is good once. 401 when it is not good, without saying why.
 pub async fn redeem(core: &Core, token: &str, kind: ConsoleKind) -> Result<ConsoleTarget> {
     let (hash, now) = (digest(token), core.clock.now());
-    let server_id =
-        core.write(move |tx| Box::pin(async move { Ok(console::take(tx, &hash, kind.as_str(), now).await?) })).await?;
+    let server_id = core
+        .write(move |tx| Box::pin(async move { Ok(console::take(tx, &hash, kind.as_str(), now).await?) }))
+        .await?;
     let mut conn = core.read().await?;
     let server = match server_id {
         Some(id) => server::get(&mut conn, &id).await?.filter(|server| server.deleted_at.is_none()),

@@ -10,6 +10,7 @@ use updraft_model::compute::server::{PowerIntent, RootDiskSpec, ServerSpec};
 use updraft_model::compute::{Flavor, PowerState, Program, Server, TaskState, VmState};
 use updraft_model::id::new_uuid;
 use updraft_model::image::{DiskFormat, Image, ImageStatus};
+use updraft_model::network::DEFAULT_GROUP_NAME;
 use updraft_store::compute::{keypair, quota, server, task};
 use updraft_store::{Conn, Tx};
 use updraft_wire::compute::server_create::{CreateServer, Networks, RequestedNetwork};
@@ -64,7 +65,8 @@ pub async fn create(core: &Core, caller: &Caller, request: CreateServer) -> Resu
         request,
     };
     let (caller, now) = (caller.clone(), core.clock.now());
-    let created = core.write(move |tx| Box::pin(async move { write(tx, &caller, wanted, now).await })).await?;
+    let created =
+        core.write(move |tx| Box::pin(async move { write(tx, &caller, wanted, now).await })).await?;
     core.nudge.send(Topic::Tasks);
     Ok(created)
 }
@@ -96,10 +98,13 @@ async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> 
     check_fit(&flavor, &wanted.image)?;
     let number = allowed_number(tx, &project_id, &flavor, &wanted).await?;
     let public_key = public_key(tx, caller, wanted.request.server.key_name.as_deref()).await?;
-    let groups = groups(tx, &project_id, &wanted.request.security_groups).await?;
+    let groups = groups(tx, &project_id, &wanted.request.security_groups, now).await?;
     let networks = networks(tx, &project_id, &wanted.request.networks).await?;
     if number > 1 && networks.iter().any(|network| network.port_id.is_some() || network.fixed_ip.is_some()) {
-        return Err(Error::bad_request("BadRequest", "Unable to launch multiple instances with one port or fixed IP."));
+        return Err(Error::bad_request(
+            "BadRequest",
+            "Unable to launch multiple instances with one port or fixed IP.",
+        ));
     }
     let mut first_id = None;
     for index in 0..number {
@@ -178,13 +183,23 @@ async fn public_key(conn: &mut Conn, caller: &Caller, name: Option<&str>) -> Res
 }
 
 /// Ids of the named groups; `None` when none was named: the network service then takes the default group.
-async fn groups(conn: &mut Conn, project_id: &str, named: &[String]) -> Result<Option<Vec<String>>> {
-    // "default" is there from its first use on, which may be this one.
-    let named: Vec<String> = named.iter().filter(|name| *name != "default").cloned().collect();
+async fn groups(
+    tx: &mut Tx,
+    project_id: &str,
+    named: &[String],
+    now: Timestamp,
+) -> Result<Option<Vec<String>>> {
     if named.is_empty() {
         return Ok(None);
     }
-    server_port::resolve_groups(conn, project_id, &named).await.map(Some).map_err(as_request_error)
+    if named.iter().any(|name| name == DEFAULT_GROUP_NAME) {
+        // It is there from its first use on, which may be this one.
+        server_port::default_group(tx, project_id, now).await?;
+    }
+    let mut ids = server_port::resolve_groups(tx, project_id, named).await.map_err(as_request_error)?;
+    ids.sort();
+    ids.dedup();
+    Ok(Some(ids))
 }
 
 /// What is looked up on behalf of a request is not the request's own resource: not found means a bad request.
@@ -211,7 +226,8 @@ async fn networks(conn: &mut Conn, project_id: &str, networks: &Networks) -> Res
                 }],
                 [] if *networks == Networks::Unsaid => return Ok(Vec::new()),
                 [] => {
-                    let message = format!("Unable to automatically allocate a network for project {project_id}");
+                    let message =
+                        format!("Unable to automatically allocate a network for project {project_id}");
                     return Err(Error::bad_request("UnableToAutoAllocateNetwork", message));
                 }
                 _ => {

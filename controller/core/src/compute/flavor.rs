@@ -30,10 +30,14 @@ pub async fn create(core: &Core, caller: &Caller, mut flavor: Flavor) -> Result<
     core.write(move |tx| {
         Box::pin(async move {
             let taken = flavor::list(tx, &FlavorFilter::default()).await?;
-            if let Some(other) = taken.iter().find(|other| other.id == flavor.id || other.name == flavor.name) {
+            if let Some(other) = taken.iter().find(|other| other.id == flavor.id || other.name == flavor.name)
+            {
                 let (what, value) =
                     if other.id == flavor.id { ("ID", &flavor.id) } else { ("name", &flavor.name) };
-                return Err(Error::conflict("FlavorExists", format!("Flavor with {what} {value} already exists.")));
+                return Err(Error::conflict(
+                    "FlavorExists",
+                    format!("Flavor with {what} {value} already exists."),
+                ));
             }
             flavor::insert(tx, &flavor).await?;
             Ok(flavor)
@@ -43,7 +47,8 @@ pub async fn create(core: &Core, caller: &Caller, mut flavor: Flavor) -> Result<
 }
 
 fn check(flavor: &Flavor) -> Result<()> {
-    let refuse = |reason: &str| Err(Error::bad_request("ValidationError", format!("Invalid flavor: {reason}.")));
+    let refuse =
+        |reason: &str| Err(Error::bad_request("ValidationError", format!("Invalid flavor: {reason}.")));
     let id_fits = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
     if flavor.name.is_empty() || flavor.name.chars().count() > LONGEST_NAME {
         return refuse("a name has 1 to 255 characters");
@@ -101,7 +106,12 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     .await
 }
 
-pub async fn set_description(core: &Core, caller: &Caller, id: &str, description: Option<String>) -> Result<Flavor> {
+pub async fn set_description(
+    core: &Core,
+    caller: &Caller,
+    id: &str,
+    description: Option<String>,
+) -> Result<Flavor> {
     change(core, caller, id, move |flavor| {
         flavor.description = description;
         check(flavor)
@@ -160,7 +170,10 @@ pub async fn list_access(core: &Core, caller: &Caller, id: &str) -> Result<Vec<S
     let mut conn = core.read().await?;
     let flavor = flavor::get(&mut conn, id).await?.ok_or_else(|| not_found(id))?;
     if flavor.is_public {
-        return Err(Error::not_found("FlavorAccessNotFound", "Access list not available for public flavors."));
+        return Err(Error::not_found(
+            "FlavorAccessNotFound",
+            "Access list not available for public flavors.",
+        ));
     }
     Ok(flavor::list_access(&mut conn, id).await?)
 }
@@ -199,7 +212,8 @@ pub async fn set_access(
 
 async fn give(tx: &mut Tx, id: &str, project_id: &str) -> Result<()> {
     if flavor::list_access(tx, id).await?.iter().any(|given| given == project_id) {
-        let message = format!("Flavor access already exists for flavor {id} and project {project_id} combination.");
+        let message =
+            format!("Flavor access already exists for flavor {id} and project {project_id} combination.");
         return Err(Error::conflict("FlavorAccessExists", message));
     }
     Ok(flavor::add_access(tx, id, project_id).await?)

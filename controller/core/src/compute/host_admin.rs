@@ -51,7 +51,8 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: HostChange) 
     let id = id.to_owned();
     let detail = core.write(move |tx| {
         Box::pin(async move {
-            let missing = || Error::not_found("ComputeHostNotFound", format!("Service {id} could not be found."));
+            let missing =
+                || Error::not_found("ComputeHostNotFound", format!("Service {id} could not be found."));
             let mut host = host::get(tx, &id).await?.ok_or_else(missing)?;
             if let Some(disabled) = change.disabled {
                 host.disabled = disabled;

@@ -20,6 +20,7 @@ pub async fn ports(core: &Core, caller: &Caller, server_id: &str) -> Result<Vec<
 pub async fn security_groups(core: &Core, caller: &Caller, server_id: &str) -> Result<Vec<SecurityGroup>> {
     let ports = ports(core, caller, server_id).await?;
     let ids: BTreeSet<String> = ports.into_iter().flat_map(|port| port.security_groups).collect();
-    let filter = SecurityGroupFilter { ids: Some(ids.into_iter().collect()), ..SecurityGroupFilter::default() };
+    let filter =
+        SecurityGroupFilter { ids: Some(ids.into_iter().collect()), ..SecurityGroupFilter::default() };
     Ok(security_group::list(&mut core.read().await?, &filter).await?)
 }

@@ -112,7 +112,8 @@ fn checked_name(name: &str, wide: bool) -> Result<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || extra.contains(c);
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(fits) {
-        let message = "Keypair data is invalid: Keypair name contains unsafe characters or is not 1 to 255 long";
+        let message =
+            "Keypair data is invalid: Keypair name contains unsafe characters or is not 1 to 255 long";
         return Err(Error::bad_request("InvalidKeypair", message));
     }
     Ok(name.to_owned())
@@ -130,7 +131,8 @@ fn generate() -> Result<(String, Option<String>)> {
 /// MD5 of the key's bytes in pairs of digits (as `ssh-keygen -E md5` shows it); refuses what is no public key. The
 /// hash names the key, it protects nothing.
 fn fingerprint(public_key: &str) -> Result<String> {
-    let refuse = || Error::bad_request("InvalidKeypair", "Keypair data is invalid: failed to generate fingerprint");
+    let refuse =
+        || Error::bad_request("InvalidKeypair", "Keypair data is invalid: failed to generate fingerprint");
     if public_key.len() > LONGEST_PUBLIC_KEY || public_key.trim_end().contains(['\n', '\r']) {
         return Err(refuse());
     }

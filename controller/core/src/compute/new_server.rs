@@ -50,7 +50,9 @@ pub(super) fn check(request: &CreateServer) -> Result<()> {
         return Err(refuse("File injection is not offered; use user data."));
     }
     if server.trusted_image_certificates.as_ref().is_some_and(|list| !list.is_empty()) {
-        return Err(refuse("Certificates of images are not verified here: leave trusted_image_certificates out."));
+        return Err(refuse(
+            "Certificates of images are not verified here: leave trusted_image_certificates out.",
+        ));
     }
     if let Some(group) = request.hints.get("group").filter(|group| !group.is_null()) {
         return Err(refuse(format!("No instance group found for group: {}", group.as_str().unwrap_or("?"))));
@@ -79,7 +81,9 @@ pub(super) fn image_id(request: &CreateServer) -> Result<&str> {
 fn check_user_data(user_data: Option<&str>) -> Result<()> {
     let Some(user_data) = user_data else { return Ok(()) };
     if user_data.len() > LONGEST_USER_DATA {
-        return Err(refuse("Invalid input for field/attribute user_data. It is longer than 65535 characters"));
+        return Err(refuse(
+            "Invalid input for field/attribute user_data. It is longer than 65535 characters",
+        ));
     }
     let plain: String = user_data.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     match STANDARD.decode(plain) {
@@ -91,7 +95,11 @@ fn check_user_data(user_data: Option<&str>) -> Result<()> {
 /// A display name: 1 to 255 printable characters, no blank at either end.
 pub(super) fn checked_name(name: &str) -> Result<String> {
     let blank_ends = name.trim() != name;
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || blank_ends || name.chars().any(char::is_control) {
+    if name.is_empty()
+        || name.chars().count() > LONGEST_NAME
+        || blank_ends
+        || name.chars().any(char::is_control)
+    {
         let rule = "1 to 255 printable characters without blanks at the ends";
         return Err(refuse(format!("Invalid input for field/attribute name. It needs {rule}")));
     }
@@ -103,7 +111,11 @@ pub(super) fn checked_hostname(hostname: &str) -> Result<String> {
     const LONGEST_LABEL: usize = 63;
     let label = |label: &str| {
         let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        !label.is_empty() && label.len() <= LONGEST_LABEL && plain && !label.starts_with('-') && !label.ends_with('-')
+        !label.is_empty()
+            && label.len() <= LONGEST_LABEL
+            && plain
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     if hostname.len() > LONGEST_HOSTNAME || !hostname.split('.').all(label) {
         return Err(refuse("Invalid input for field/attribute hostname. It is not a host name"));
@@ -133,7 +145,9 @@ pub(super) fn disk_config(text: Option<&str>) -> Result<DiskConfig> {
     match text {
         None | Some("AUTO") => Ok(DiskConfig::Auto),
         Some("MANUAL") => Ok(DiskConfig::Manual),
-        Some(_) => Err(refuse("Invalid input for field/attribute OS-DCF:diskConfig. AUTO or MANUAL is expected")),
+        Some(_) => {
+            Err(refuse("Invalid input for field/attribute OS-DCF:diskConfig. AUTO or MANUAL is expected"))
+        }
     }
 }
 
@@ -228,7 +242,9 @@ mod tests {
         assert_eq!(count(json!({})).unwrap(), Count { min: 1, max: 1 });
         assert_eq!(count(json!({"min_count": 2})).unwrap(), Count { min: 2, max: 2 });
         assert_eq!(count(json!({"max_count": 3})).unwrap(), Count { min: 1, max: 3 });
-        for bad in [json!({"min_count": 0}), json!({"min_count": 3, "max_count": 2}), json!({"max_count": 101})] {
+        for bad in
+            [json!({"min_count": 0}), json!({"min_count": 3, "max_count": 2}), json!({"max_count": 101})]
+        {
             assert!(count(bad.clone()).is_err(), "{bad}");
         }
     }

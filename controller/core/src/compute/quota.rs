@@ -46,7 +46,9 @@ pub async fn set(
                 let used = usage.of(resource);
                 if limit >= 0 && limit < used && !force {
                     let name = resource.as_str();
-                    let message = format!("Quota limit {limit} for {name} must be greater than or equal to already used {used}.");
+                    let message = format!(
+                        "Quota limit {limit} for {name} must be greater than or equal to already used {used}."
+                    );
                     return Err(Error::bad_request("QuotaBelowUse", message));
                 }
                 quota::set_limit(tx, &project_id, resource, limit).await?;
@@ -73,8 +75,10 @@ fn join(limits: &Limits, usage: Usage) -> Quotas {
 
 /// Refuses, in Nova's words, what would go over a limit.
 pub(crate) fn require(limits: &Limits, usage: &Usage, wanted: &[(Resource, i64)]) -> Result<()> {
-    let over: Vec<&(Resource, i64)> =
-        wanted.iter().filter(|(resource, more)| !limits.allows(*resource, usage.of(*resource), *more)).collect();
+    let over: Vec<&(Resource, i64)> = wanted
+        .iter()
+        .filter(|(resource, more)| !limits.allows(*resource, usage.of(*resource), *more))
+        .collect();
     if over.is_empty() {
         return Ok(());
     }
@@ -105,7 +109,10 @@ mod tests {
         let wanted = [(Resource::Instances, 1), (Resource::Cores, 1), (Resource::Ram, 512)];
         let error = require(&Limits::default(), &usage, &wanted).unwrap_err();
         assert_eq!(error.kind, ErrorKind::OverQuota);
-        assert_eq!(error.message, "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances");
+        assert_eq!(
+            error.message,
+            "Quota exceeded for instances: Requested 1, but already used 10 of 10 instances"
+        );
         assert!(require(&Limits::default(), &Usage::default(), &wanted).is_ok());
     }
 }

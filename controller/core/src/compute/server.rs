@@ -13,8 +13,8 @@ use updraft_store::{Conn, Tx};
 use updraft_wire::compute::server::UpdateServer;
 
 pub use detail::{Address, HostFact, ServerDetail, hidden_host_id};
-pub(crate) use labels::{check_metadata, check_tags};
 pub use labels::{MetadataChange, change_metadata, change_tags};
+pub(crate) use labels::{check_metadata, check_tags};
 
 use super::new_server;
 use crate::policy::{require_admin, require_member, require_reader};
@@ -179,7 +179,9 @@ fn deleted(caller: &Caller, wanted: &ListServers) -> Deleted {
 
 fn matches(server: &Server, wanted: &ListServers, name: Option<&Regex>) -> bool {
     let equal = |value: &Option<String>, field: Option<&str>| value.is_none() || value.as_deref() == field;
-    let zone = Some(server.spec.availability_zone.as_deref().unwrap_or(updraft_model::compute::DEFAULT_AVAILABILITY_ZONE));
+    let zone = Some(
+        server.spec.availability_zone.as_deref().unwrap_or(updraft_model::compute::DEFAULT_AVAILABILITY_ZONE),
+    );
     name.is_none_or(|name| name.is_match(&server.name))
         && wanted.status.as_ref().is_none_or(|status| server.status() == status.to_uppercase())
         && equal(&wanted.reservation_id, Some(&server.spec.reservation_id))

@@ -130,7 +130,9 @@ pub async fn reset_state(core: &Core, caller: &Caller, id: &str, state: VmState)
             server.allow(Action::ResetState, true)?;
             if server.task_state == Some(TaskState::Deleting) {
                 let value = TaskState::Deleting.as_str();
-                return Err(Refusal::WrongState { action: "resetState", id, attribute: "task_state", value }.into());
+                return Err(
+                    Refusal::WrongState { action: "resetState", id, attribute: "task_state", value }.into()
+                );
             }
             task::cancel_of_server(tx, &server.id, now).await?;
             reset(&mut server, state, now);
@@ -156,7 +158,13 @@ fn reset(server: &mut Server, state: VmState, now: Timestamp) {
 }
 
 /// Puts all ports of the server into a security group, or takes them out of it.
-pub async fn set_security_group(core: &Core, caller: &Caller, id: &str, group: &str, member: bool) -> Result<()> {
+pub async fn set_security_group(
+    core: &Core,
+    caller: &Caller,
+    id: &str,
+    group: &str,
+    member: bool,
+) -> Result<()> {
     let (caller, id, group, now) = (caller.clone(), id.to_owned(), group.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {

@@ -59,7 +59,8 @@ pub async fn doctor(core: &Core, caller: &Caller) -> Result<Vec<Finding>> {
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let again = look(core).await?;
-        findings.retain(|one| again.iter().any(|other| other.kind == one.kind && other.subject == one.subject));
+        findings
+            .retain(|one| again.iter().any(|other| other.kind == one.kind && other.subject == one.subject));
     }
     Ok(findings)
 }
@@ -139,7 +140,11 @@ fn examine_host(host: &Host, observed: Option<&HostObserved>, facts: &Facts) -> 
     for seen in &observed.servers {
         let id = seen.id.to_string();
         if !facts.servers.iter().any(|server| server.id == id) {
-            findings.push(finding("not-planned", id, format!("host {name} has a server that does not exist")));
+            findings.push(finding(
+                "not-planned",
+                id,
+                format!("host {name} has a server that does not exist"),
+            ));
         }
     }
     findings
@@ -158,16 +163,22 @@ fn claimed_by_servers(host_id: &str, servers: &[Server]) -> Claim {
 fn examine_server(server: &Server, facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
     if server.task_state.is_some() && !facts.tasks.iter().any(|task| task.server_id == server.id) {
-        findings.push(finding("task-missing", &server.id, "a task is said to be under way, and there is none"));
+        findings.push(finding(
+            "task-missing",
+            &server.id,
+            "a task is said to be under way, and there is none",
+        ));
     }
     let host = facts.hosts.iter().find(|(host, _)| Some(&host.id) == server.host_id.as_ref());
     if let (Some((host, Some(observed))), None, true) = (host, server.task_state, server.planned) {
-        let seen = observed.servers.iter().find(|seen| seen.id.to_string() == server.id).map(|seen| &seen.state);
+        let seen =
+            observed.servers.iter().find(|seen| seen.id.to_string() == server.id).map(|seen| &seen.state);
         let wanted = if server.power.on { "running" } else { "stopped" };
         let is_so = match seen {
             Some(ServerState::Running) => server.power.on,
             Some(ServerState::Stopped) => !server.power.on,
-            Some(ServerState::Preparing { .. } | ServerState::Failed { .. } | ServerState::Removing) | None => false,
+            Some(ServerState::Preparing { .. } | ServerState::Failed { .. } | ServerState::Removing)
+            | None => false,
         };
         if !is_so {
             let seen = seen.map_or("nothing".to_owned(), |state| format!("{state:?}"));
@@ -178,7 +189,8 @@ fn examine_server(server: &Server, facts: &Facts) -> Vec<Finding> {
     let wrong = facts.ports.iter().filter(|port| {
         port.server_id.as_deref() == Some(&server.id) && server.planned && port.host_id != server.host_id
     });
-    findings.extend(wrong.map(|port| finding("port-unbound", &port.id, "it is not bound to its server's host")));
+    findings
+        .extend(wrong.map(|port| finding("port-unbound", &port.id, "it is not bound to its server's host")));
     findings
 }
 
@@ -188,12 +200,17 @@ async fn inventory(core: &Core, host: &Host) -> std::result::Result<HostInventor
     let client = client.map_err(|error| error.to_string())?;
     let url = format!("{}{}", host.agent_url.trim_end_matches('/'), path::INVENTORY);
     let response = client.get(url).bearer_auth(credential.expose()).send().await;
-    let response = response.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
+    let response =
+        response.and_then(reqwest::Response::error_for_status).map_err(|error| error.to_string())?;
     response.json().await.map_err(|error| error.to_string())
 }
 
 fn leaks(host: &Host, inventory: &HostInventory) -> Vec<Finding> {
-    inventory.leaks.iter().map(|leak| finding("leak", &host.id, format!("host {}: {leak}", host.hostname))).collect()
+    inventory
+        .leaks
+        .iter()
+        .map(|leak| finding("leak", &host.id, format!("host {}: {leak}", host.hostname)))
+        .collect()
 }
 
 /// Image records without a file of the right length, and files without a record.

@@ -26,7 +26,12 @@ pub async fn plan(core: &Core, host_id: &str) -> Result<HostPlan> {
 }
 
 /// The host's plan as soon as its generation is not `known`; `None` when that did not happen within `wait`.
-pub async fn wait_for_plan(core: &Core, host_id: &str, known: u64, wait: Duration) -> Result<Option<HostPlan>> {
+pub async fn wait_for_plan(
+    core: &Core,
+    host_id: &str,
+    known: u64,
+    wait: Duration,
+) -> Result<Option<HostPlan>> {
     let until = tokio::time::Instant::now() + wait;
     let mut nudges = core.nudge.listen(Topic::HostPlan);
     loop {
@@ -57,7 +62,8 @@ pub async fn has_image(core: &Core, host_id: &str, image_id: &str) -> Result<boo
 /// again; the other way round it would never learn of the change.
 async fn build(conn: &mut Conn, host_id: &str) -> Result<HostPlan> {
     let generation = host::plan_generation(conn, host_id).await?;
-    let generation = generation.ok_or_else(|| Error::not_found("HostNotFound", "This host has never reported."))?;
+    let generation =
+        generation.ok_or_else(|| Error::not_found("HostNotFound", "This host has never reported."))?;
     let network = crate::network::plan::of_host(conn, host_id, generation).await?;
     let filter =
         ServerFilter { host_id: Some(host_id.to_owned()), planned: Some(true), ..ServerFilter::default() };

@@ -45,7 +45,12 @@ pub async fn report(core: &Core, credential: HostCredential, observed: HostObser
     Ok(())
 }
 
-async fn keep(tx: &mut Tx, credential: &HostCredential, observed: &HostObserved, now: Timestamp) -> Result<()> {
+async fn keep(
+    tx: &mut Tx,
+    credential: &HostCredential,
+    observed: &HostObserved,
+    now: Timestamp,
+) -> Result<()> {
     let id = observed.host_id.to_string();
     let known = host::get(tx, &id).await?;
     let host = row(observed, known.as_ref(), now)?;

@@ -63,18 +63,20 @@ pub async fn status(core: &Core, caller: &Caller) -> Result<Status> {
     let reports: Vec<_> = hosts.iter().map(place::observed).collect();
     let seen = |id: &str| {
         let all = reports.iter().flatten().flat_map(|report| &report.servers);
-        let state = all.clone().find(|seen| seen.id.to_string() == id).map(|seen| serde_json::to_value(&seen.state));
+        let state =
+            all.clone().find(|seen| seen.id.to_string() == id).map(|seen| serde_json::to_value(&seen.state));
         state?.ok()?.get("state")?.as_str().map(str::to_owned)
     };
-    let servers = server::list(&mut conn, &ServerFilter::default()).await?.into_iter().map(|server| ServerStatus {
-        observed: seen(&server.id),
-        status: server.status(),
-        task_state: server.task_state.map(updraft_model::compute::TaskState::as_str),
-        id: server.id,
-        name: server.name,
-        project_id: server.project_id,
-        host_id: server.host_id,
-    });
+    let servers =
+        server::list(&mut conn, &ServerFilter::default()).await?.into_iter().map(|server| ServerStatus {
+            observed: seen(&server.id),
+            status: server.status(),
+            task_state: server.task_state.map(updraft_model::compute::TaskState::as_str),
+            id: server.id,
+            name: server.name,
+            project_id: server.project_id,
+            host_id: server.host_id,
+        });
     let tasks = task::list_open(&mut conn).await?.into_iter().map(|task| TaskStatus {
         server_id: task.server_id,
         program: task.program.as_str(),
@@ -88,8 +90,14 @@ pub async fn status(core: &Core, caller: &Caller) -> Result<Status> {
         up: host.is_up(now, HOST_DOWN_AFTER_S),
         silent_s: (now.0 - host.last_seen_at.0) / 1_000_000,
         accelerator: report.as_ref().map(|report| report.accelerator.clone()).unwrap_or_default(),
-        accelerator_reason: report.as_ref().map(|report| report.accelerator_reason.clone()).unwrap_or_default(),
-        hypervisor_version: report.as_ref().map(|report| report.hypervisor_version.clone()).unwrap_or_default(),
+        accelerator_reason: report
+            .as_ref()
+            .map(|report| report.accelerator_reason.clone())
+            .unwrap_or_default(),
+        hypervisor_version: report
+            .as_ref()
+            .map(|report| report.hypervisor_version.clone())
+            .unwrap_or_default(),
         problems: report.map(|report| report.problems).unwrap_or_default(),
         id: host.id,
         hostname: host.hostname,

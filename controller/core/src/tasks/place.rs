@@ -30,7 +30,11 @@ pub(crate) struct Rejection {
 }
 
 /// The hosts that would do, the best first; or why none does.
-pub(crate) fn choose<'a>(hosts: &'a [Host], wanted: &Wanted<'_>, now: Timestamp) -> Result<Vec<&'a Host>, Vec<Rejection>> {
+pub(crate) fn choose<'a>(
+    hosts: &'a [Host],
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<Vec<&'a Host>, Vec<Rejection>> {
     let mut fit = Vec::new();
     let mut rejections = Vec::new();
     for host in hosts.iter().filter(|host| wanted.host.is_none_or(|name| host.hostname == name)) {

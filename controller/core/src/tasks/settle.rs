@@ -40,7 +40,13 @@ mod tests {
     use crate::tasks::tests::server;
 
     fn seen(state: ServerState, epoch: u64) -> ServerObserved {
-        ServerObserved { id: updraft_base::ServerId::random(), state, epoch, soft_reboot_epoch: 0, started_at_us: None }
+        ServerObserved {
+            id: updraft_base::ServerId::random(),
+            state,
+            epoch,
+            soft_reboot_epoch: 0,
+            started_at_us: None,
+        }
     }
 
     fn failed(permanent: bool) -> ServerState {

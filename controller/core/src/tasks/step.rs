@@ -7,7 +7,9 @@ use updraft_compute_api::observed::{HostObserved, ServerObserved, ServerState};
 use updraft_compute_api::path::HOST_DOWN_AFTER_S;
 use updraft_model::Timestamp;
 use updraft_model::compute::host::Claim;
-use updraft_model::compute::{Fault, Host, PowerState, Program, Server, Step, Task, TaskState, TaskStatus, VmState};
+use updraft_model::compute::{
+    Fault, Host, PowerState, Program, Server, Step, Task, TaskState, TaskStatus, VmState,
+};
 use updraft_store::Tx;
 use updraft_store::compute::host;
 
@@ -137,7 +139,11 @@ pub(super) async fn undo(work: &mut Work<'_>) -> Result<()> {
         }
         // A reboot that did not come to its end cannot be taken back, and a deletion only goes forward.
         Step::Reboot | Step::Unplan | Step::Release => {}
-        Step::AwaitBuilt | Step::AwaitStarted | Step::AwaitRebooted | Step::AwaitStopped | Step::AwaitGone => {}
+        Step::AwaitBuilt
+        | Step::AwaitStarted
+        | Step::AwaitRebooted
+        | Step::AwaitStopped
+        | Step::AwaitGone => {}
     }
     Ok(())
 }
@@ -160,8 +166,13 @@ pub(super) fn settle_failure(work: &mut Work<'_>) {
 
 /// The fault of a task whose time is up.
 pub(super) fn timed_out(task: &Task) -> String {
-    let last = task.message.as_deref().map(|message| format!(" Last reported: {message}")).unwrap_or_default();
-    format!("The operation '{}' timed out after {} seconds.{last}", task.program.as_str(), task.program.deadline_s())
+    let last =
+        task.message.as_deref().map(|message| format!(" Last reported: {message}")).unwrap_or_default();
+    format!(
+        "The operation '{}' timed out after {} seconds.{last}",
+        task.program.as_str(),
+        task.program.deadline_s()
+    )
 }
 
 fn claim_of(server: &Server) -> Claim {
@@ -246,16 +257,23 @@ async fn await_running(work: &mut Work<'_>) -> Result<Outcome> {
             Ok(Outcome::Done)
         }
         ServerState::Failed { message, detail, permanent } => {
-            tracing::warn!(request = work.task.request_id, server = work.server.id, message, detail, "host fails");
+            tracing::warn!(
+                request = work.task.request_id,
+                server = work.server.id,
+                message,
+                detail,
+                "host fails"
+            );
             if permanent {
                 return Ok(Outcome::Fail(message));
             }
             work.task.message = Some(message);
             Ok(Outcome::Wait(RECHECK))
         }
-        ServerState::Running | ServerState::Preparing { .. } | ServerState::Stopped | ServerState::Removing => {
-            Ok(Outcome::Wait(RECHECK))
-        }
+        ServerState::Running
+        | ServerState::Preparing { .. }
+        | ServerState::Stopped
+        | ServerState::Removing => Ok(Outcome::Wait(RECHECK)),
     }
 }
 
@@ -272,7 +290,8 @@ fn run_from_now(work: &mut Work<'_>) {
 /// Whether netd has the rings of every card of the server running.
 async fn ports_wired(work: &mut Work<'_>, observed: &HostObserved) -> Result<bool> {
     let ports = server_port::of_server(work.tx, &work.server.id).await?;
-    let wired = |id: &str| id.parse::<PortId>().ok().and_then(|id| observed.ports.get(&id)).copied().unwrap_or(false);
+    let wired =
+        |id: &str| id.parse::<PortId>().ok().and_then(|id| observed.ports.get(&id)).copied().unwrap_or(false);
     Ok(ports.iter().all(|port| wired(&port.id)))
 }
 

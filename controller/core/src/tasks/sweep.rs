@@ -27,7 +27,8 @@ pub(super) async fn run(core: Core, mut shutdown: watch::Receiver<bool>) {
 async fn sweep(core: &Core) -> Result<()> {
     let kept_us = i64::try_from(DELETED_KEPT.as_micros()).unwrap_or(i64::MAX);
     let before = Timestamp(core.clock.now().0 - kept_us);
-    let purged = core.write(move |tx| Box::pin(async move { Ok(server::purge_deleted(tx, before).await?) })).await?;
+    let purged =
+        core.write(move |tx| Box::pin(async move { Ok(server::purge_deleted(tx, before).await?) })).await?;
     if purged > 0 {
         tracing::info!(purged, "servers deleted long ago");
     }

@@ -7,7 +7,9 @@ use serde_json::json;
 use tempfile::TempDir;
 use updraft_model::Timestamp;
 use updraft_model::compute::server::{DiskConfig, PowerIntent, RootDiskSpec, ServerSpec};
-use updraft_model::compute::{Flavor, FlavorSnapshot, PowerState, Program, Server, Step, TaskState, TaskStatus, VmState};
+use updraft_model::compute::{
+    Flavor, FlavorSnapshot, PowerState, Program, Server, Step, TaskState, TaskStatus, VmState,
+};
 use updraft_model::image::{DiskFormat, Image, ImageData, ImageStatus, Visibility};
 use updraft_sim::SimulatedHost;
 use updraft_store::Store;
@@ -181,7 +183,8 @@ impl Cloud {
     }
 
     async fn create(&self) -> Result<String, Error> {
-        let body = json!({"server": {"name": "one", "imageRef": IMAGE, "flavorRef": "1", "networks": "none"}});
+        let body =
+            json!({"server": {"name": "one", "imageRef": IMAGE, "flavorRef": "1", "networks": "none"}});
         let request = CreateServer::read(body, Microversion::MAX).unwrap();
         create_server::create(&self.core, &self.caller, request).await.map(|made| made.id)
     }
@@ -234,7 +237,11 @@ impl Cloud {
         let row = host::get(&mut conn, &self.host.id.to_string()).await.unwrap().unwrap();
         let servers = server::list(&mut conn, &server::ServerFilter::default()).await.unwrap();
         let placed = servers.iter().filter(|server| server.host_id.is_some()).count();
-        assert_eq!(row.claimed.vcpus, u64::try_from(placed).unwrap(), "one vCPU for each server that has a host");
+        assert_eq!(
+            row.claimed.vcpus,
+            u64::try_from(placed).unwrap(),
+            "one vCPU for each server that has a host"
+        );
         assert_eq!(row.claimed.memory_mib, row.claimed.vcpus * 64);
         let planned: BTreeSet<String> =
             servers.iter().filter(|server| server.planned).map(|server| server.id.clone()).collect();
@@ -269,7 +276,11 @@ async fn a_server_lives_and_dies() {
         cloud.settle().await;
         assert_eq!(cloud.server(&id).await.status(), "ACTIVE");
     }
-    assert_eq!(cloud.host.starts.values().copied().collect::<Vec<u64>>(), [4], "created, started, rebooted twice");
+    assert_eq!(
+        cloud.host.starts.values().copied().collect::<Vec<u64>>(),
+        [4],
+        "created, started, rebooted twice"
+    );
 
     server_action::delete(&cloud.core, &cloud.caller, &id).await.unwrap();
     assert_eq!(cloud.server(&id).await.status(), "ACTIVE", "the status stays while it is deleted");

@@ -109,7 +109,8 @@ impl Worker {
         let progress = self.core.write(move |tx| {
             Box::pin(async move {
                 let now = core.clock.now();
-                let task = task::get(tx, &id).await?.filter(|task| held(task, &owner)).ok_or_else(lease_lost)?;
+                let task =
+                    task::get(tx, &id).await?.filter(|task| held(task, &owner)).ok_or_else(lease_lost)?;
                 let server = server::get(tx, &task.server_id).await?.ok_or_else(lease_lost)?;
                 let mut work = Work { tx, task, server, now, plan_changed: false };
                 let progress = advance(&mut work, &owner, halt).await?;
@@ -221,7 +222,11 @@ async fn step_on(work: &mut Work<'_>, program: Program, step: Step) -> Result<Pr
 async fn fail(work: &mut Work<'_>, program: Program, step: Step, message: String) -> Result<Progress> {
     let host = work.server.host_id.clone();
     tracing::warn!(
-        request = work.task.request_id, server = work.server.id, step = step.as_str(), message, "a task fails"
+        request = work.task.request_id,
+        server = work.server.id,
+        step = step.as_str(),
+        message,
+        "a task fails"
     );
     task::finish_event(work.tx, &work.task.id, step, work.now, Some(&message), host.as_deref()).await?;
     work.task.message = Some(message);

@@ -231,7 +231,9 @@ impl Server {
             return refuse("vm_state", self.vm_state.as_str());
         }
         match self.task_state {
-            Some(task_state) if !may_interrupt(action, task_state) => refuse("task_state", task_state.as_str()),
+            Some(task_state) if !may_interrupt(action, task_state) => {
+                refuse("task_state", task_state.as_str())
+            }
             // A server that never got a disk has nothing to switch on.
             _ if matches!(action, Action::Stop | Action::RebootHard) && !self.planned => {
                 refuse("vm_state", self.vm_state.as_str())

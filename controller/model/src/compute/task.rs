@@ -143,7 +143,11 @@ impl Step {
     pub const fn waits(self) -> bool {
         matches!(
             self,
-            Self::AwaitBuilt | Self::AwaitGone | Self::AwaitStarted | Self::AwaitStopped | Self::AwaitRebooted
+            Self::AwaitBuilt
+                | Self::AwaitGone
+                | Self::AwaitStarted
+                | Self::AwaitStopped
+                | Self::AwaitRebooted
         )
     }
 }

@@ -112,8 +112,10 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Host>, StoreError> {
 
 /// Only the generation of the host's plan: what a waiting pull asks again and again.
 pub async fn plan_generation(conn: &mut Conn, id: &str) -> Result<Option<u64>, StoreError> {
-    let row =
-        sqlx::query("SELECT plan_generation FROM hosts WHERE id = ?").bind(id).fetch_optional(conn.raw()).await?;
+    let row = sqlx::query("SELECT plan_generation FROM hosts WHERE id = ?")
+        .bind(id)
+        .fetch_optional(conn.raw())
+        .await?;
     row.map(|row| unsigned(row.try_get("plan_generation")?, "hosts.plan_generation")).transpose()
 }
 
@@ -181,16 +183,18 @@ pub async fn register_credential(tx: &mut Tx, token_sha256: &str, now: Timestamp
 
 /// All credentials with the hosts that they belong to (`None` before the first report).
 pub async fn list_credentials(conn: &mut Conn) -> Result<Vec<(String, Option<String>)>, StoreError> {
-    let rows = sqlx::query("SELECT token_sha256, host_id FROM host_credentials").fetch_all(conn.raw()).await?;
+    let rows =
+        sqlx::query("SELECT token_sha256, host_id FROM host_credentials").fetch_all(conn.raw()).await?;
     rows.iter().map(|row| Ok((row.try_get("token_sha256")?, row.try_get("host_id")?))).collect()
 }
 
 /// Ties a credential to the host that first used it; false when it is another's already.
 pub async fn bind_credential(tx: &mut Tx, token_sha256: &str, host_id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("UPDATE host_credentials SET host_id = ? WHERE token_sha256 = ? AND host_id IS NULL")
-        .bind(host_id)
-        .bind(token_sha256)
-        .execute(tx.raw())
-        .await?;
+    let done =
+        sqlx::query("UPDATE host_credentials SET host_id = ? WHERE token_sha256 = ? AND host_id IS NULL")
+            .bind(host_id)
+            .bind(token_sha256)
+            .execute(tx.raw())
+            .await?;
     Ok(done.rows_affected() == 1)
 }

@@ -23,14 +23,16 @@ fn from_row(row: &SqliteRow) -> Result<KeyPair, StoreError> {
 
 /// Adds a key pair. `Duplicate` when the user has one of that name.
 pub async fn insert(tx: &mut Tx, keypair: &KeyPair) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO keypairs (user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)")
-        .bind(&keypair.user_id)
-        .bind(&keypair.name)
-        .bind(&keypair.public_key)
-        .bind(&keypair.fingerprint)
-        .bind(keypair.created_at.0)
-        .execute(tx.raw())
-        .await?;
+    sqlx::query(
+        "INSERT INTO keypairs (user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(&keypair.user_id)
+    .bind(&keypair.name)
+    .bind(&keypair.public_key)
+    .bind(&keypair.fingerprint)
+    .bind(keypair.created_at.0)
+    .execute(tx.raw())
+    .await?;
     Ok(())
 }
 
@@ -45,7 +47,8 @@ pub async fn delete(tx: &mut Tx, user_id: &str, name: &str) -> Result<bool, Stor
 }
 
 pub async fn get(conn: &mut Conn, user_id: &str, name: &str) -> Result<Option<KeyPair>, StoreError> {
-    let rows = Select::new(SELECT).and_eq("user_id", Some(user_id)).and_eq("name", Some(name)).fetch(conn).await?;
+    let rows =
+        Select::new(SELECT).and_eq("user_id", Some(user_id)).and_eq("name", Some(name)).fetch(conn).await?;
     rows.first().map(from_row).transpose()
 }
 

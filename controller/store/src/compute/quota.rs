@@ -19,7 +19,12 @@ pub async fn limits(conn: &mut Conn, project_id: &str) -> Result<Limits, StoreEr
     Ok(limits)
 }
 
-pub async fn set_limit(tx: &mut Tx, project_id: &str, resource: Resource, limit: i64) -> Result<(), StoreError> {
+pub async fn set_limit(
+    tx: &mut Tx,
+    project_id: &str,
+    resource: Resource,
+    limit: i64,
+) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM compute_quotas WHERE project_id = ? AND resource = ?")
         .bind(project_id)
         .bind(resource.as_str())
@@ -49,5 +54,9 @@ pub async fn usage(conn: &mut Conn, project_id: &str) -> Result<Usage, StoreErro
     .bind(project_id)
     .fetch_one(conn.raw())
     .await?;
-    Ok(Usage { instances: row.try_get("instances")?, cores: row.try_get("cores")?, ram_mib: row.try_get("ram")? })
+    Ok(Usage {
+        instances: row.try_get("instances")?,
+        cores: row.try_get("cores")?,
+        ram_mib: row.try_get("ram")?,
+    })
 }

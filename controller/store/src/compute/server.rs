@@ -167,6 +167,7 @@ pub async fn list(conn: &mut Conn, filter: &ServerFilter) -> Result<Vec<Server>,
 
 /// Servers deleted before `before` go for good, with their tasks and journal; answers how many.
 pub async fn purge_deleted(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
-    let done = sqlx::query("DELETE FROM servers WHERE deleted_at < ?").bind(before.0).execute(tx.raw()).await?;
+    let done =
+        sqlx::query("DELETE FROM servers WHERE deleted_at < ?").bind(before.0).execute(tx.raw()).await?;
     Ok(done.rows_affected())
 }

@@ -68,14 +68,21 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Task>, StoreError> 
 
 /// The server's tasks, the newest first.
 pub async fn list_of_server(conn: &mut Conn, server_id: &str) -> Result<Vec<Task>, StoreError> {
-    let rows =
-        Select::new(SELECT).and_eq("server_id", Some(server_id)).order("created_at DESC, id DESC", None).fetch(conn).await?;
+    let rows = Select::new(SELECT)
+        .and_eq("server_id", Some(server_id))
+        .order("created_at DESC, id DESC", None)
+        .fetch(conn)
+        .await?;
     rows.iter().map(from_row).collect()
 }
 
 /// Every task that has not come to its end.
 pub async fn list_open(conn: &mut Conn) -> Result<Vec<Task>, StoreError> {
-    let rows = Select::new(SELECT).and("status IN ('running', 'undoing')").order("created_at, id", None).fetch(conn).await?;
+    let rows = Select::new(SELECT)
+        .and("status IN ('running', 'undoing')")
+        .order("created_at, id", None)
+        .fetch(conn)
+        .await?;
     rows.iter().map(from_row).collect()
 }
 
@@ -93,7 +100,13 @@ pub async fn next_due(conn: &mut Conn, now: Timestamp) -> Result<Option<String>,
 }
 
 /// Leases the task to `owner` until `until`; false when somebody else was first.
-pub async fn lease(tx: &mut Tx, id: &str, owner: &str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+pub async fn lease(
+    tx: &mut Tx,
+    id: &str,
+    owner: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE tasks SET lease_owner = ?, lease_until = ?, attempts = attempts + 1 \
          WHERE id = ? AND status IN ('running', 'undoing') AND run_at <= ? AND lease_until <= ?",
@@ -111,7 +124,12 @@ pub async fn lease(tx: &mut Tx, id: &str, owner: &str, now: Timestamp, until: Ti
 /// Writes where the task stands, if `owner` still has it at the step and in the status that it took it up in; false
 /// when not (the lease ran out and another took it, or it was cancelled), and then the whole transaction is to be
 /// rolled back.
-pub async fn advance(tx: &mut Tx, task: &Task, owner: &str, from: (Step, TaskStatus)) -> Result<bool, StoreError> {
+pub async fn advance(
+    tx: &mut Tx,
+    task: &Task,
+    owner: &str,
+    from: (Step, TaskStatus),
+) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "UPDATE tasks SET step = ?, status = ?, plan_generation = ?, run_at = ?, lease_owner = ?, lease_until = ?, \
          message = ?, updated_at = ? WHERE id = ? AND lease_owner = ? AND step = ? AND status = ?",

@@ -26,12 +26,14 @@ fn from_row(row: &SqliteRow) -> Result<TaskEvent, StoreError> {
 
 /// Notes that a step began; a step that is repeated keeps its first beginning.
 pub async fn start_event(tx: &mut Tx, task_id: &str, step: Step, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-        .bind(task_id)
-        .bind(step.as_str())
-        .bind(now.0)
-        .execute(tx.raw())
-        .await?;
+    sqlx::query(
+        "INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    )
+    .bind(task_id)
+    .bind(step.as_str())
+    .bind(now.0)
+    .execute(tx.raw())
+    .await?;
     Ok(())
 }
 
@@ -62,7 +64,10 @@ pub async fn finish_event(
 
 /// The task's events, the newest first.
 pub async fn list_events(conn: &mut Conn, task_id: &str) -> Result<Vec<TaskEvent>, StoreError> {
-    let rows =
-        Select::new(SELECT).and_eq("task_id", Some(task_id)).order("started_at DESC, step", None).fetch(conn).await?;
+    let rows = Select::new(SELECT)
+        .and_eq("task_id", Some(task_id))
+        .order("started_at DESC, step", None)
+        .fetch(conn)
+        .await?;
     rows.iter().map(from_row).collect()
 }

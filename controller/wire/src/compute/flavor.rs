@@ -178,7 +178,8 @@ pub fn read_extra_specs(body: &Value) -> Result<BTreeMap<String, String>, Schema
 /// `{key: value}` with exactly this key.
 pub fn read_extra_spec(body: &Value, key: &str) -> Result<String, SchemaError> {
     let one = body.as_object().filter(|root| root.len() == 1).and_then(|root| root.get(key));
-    let value = one.ok_or_else(|| SchemaError::invalid("body", format!("'{key}' is the one expected property")))?;
+    let value =
+        one.ok_or_else(|| SchemaError::invalid("body", format!("'{key}' is the one expected property")))?;
     spec_key(key)?;
     spec_value(key, value)
 }
@@ -187,7 +188,10 @@ fn spec_key(key: &str) -> Result<String, SchemaError> {
     const LONGEST: usize = 255;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_:. ".contains(c);
     if key.is_empty() || key.len() > LONGEST || !key.chars().all(plain) {
-        return Err(SchemaError::invalid("extra_specs", "a key has up to 255 of the characters a-z A-Z 0-9 - _ : . and space"));
+        return Err(SchemaError::invalid(
+            "extra_specs",
+            "a key has up to 255 of the characters a-z A-Z 0-9 - _ : . and space",
+        ));
     }
     Ok(key.to_owned())
 }
@@ -233,7 +237,9 @@ mod tests {
 
     #[test]
     fn a_flavor_grows_with_the_microversion() {
-        for (minor, keys, swap) in [(1, 11, json!("")), (55, 12, json!("")), (61, 13, json!("")), (75, 13, json!(0))] {
+        for (minor, keys, swap) in
+            [(1, 11, json!("")), (55, 12, json!("")), (61, 13, json!("")), (75, 13, json!(0))]
+        {
             let flavor = view().render("", Microversion(minor));
             assert_eq!(flavor.as_object().unwrap().len(), keys, "2.{minor}");
             assert_eq!(flavor["swap"], swap, "2.{minor}");

@@ -150,7 +150,8 @@ impl HostView {
         if version.at_least(LEAN_HYPERVISOR_SINCE) {
             return json!({});
         }
-        let cpu = if version.at_least(CPU_OBJECT_SINCE) { self.cpu.clone() } else { json!(self.cpu.to_string()) };
+        let cpu =
+            if version.at_least(CPU_OBJECT_SINCE) { self.cpu.clone() } else { json!(self.cpu.to_string()) };
         json!({
             "cpu_info": cpu,
             "current_workload": 0,
@@ -191,7 +192,8 @@ pub fn statistics(hosts: &[HostView]) -> Value {
 pub fn availability_zones(zone: &str, hosts: Option<&[HostView]>) -> Value {
     let services = hosts.map(|hosts| {
         let one = |host: &HostView| {
-            let service = json!({"active": !host.disabled, "available": host.up, "updated_at": host.updated_at});
+            let service =
+                json!({"active": !host.disabled, "available": host.up, "updated_at": host.updated_at});
             (host.hostname.clone(), json!({ "nova-compute": service }))
         };
         Value::Object(hosts.iter().map(one).collect())

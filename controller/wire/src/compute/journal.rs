@@ -130,9 +130,12 @@ mod tests {
             host: Some("node-1".into()),
             host_id: "h".into(),
         };
-        let show = |minor, admin| action.with_events(std::slice::from_ref(&event), Microversion(minor), admin);
+        let show =
+            |minor, admin| action.with_events(std::slice::from_ref(&event), Microversion(minor), admin);
         assert!(show(50, false)["instanceAction"].get("events").is_none());
-        for (minor, admin, keys) in [(1, true, 5), (51, false, 4), (62, false, 5), (62, true, 7), (84, false, 6), (84, true, 8)] {
+        for (minor, admin, keys) in
+            [(1, true, 5), (51, false, 4), (62, false, 5), (62, true, 7), (84, false, 6), (84, true, 8)]
+        {
             let events = show(minor, admin)["instanceAction"]["events"].clone();
             assert_eq!(events[0].as_object().unwrap().len(), keys, "2.{minor} admin {admin}");
         }

@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn the_type_came_with_2_2_and_generation_went_with_2_92() {
-        let read = |body: serde_json::Value, minor| CreateKeyPair::read(json!({ "keypair": body }), Microversion(minor));
+        let read = |body: serde_json::Value, minor| {
+            CreateKeyPair::read(json!({ "keypair": body }), Microversion(minor))
+        };
         assert!(read(json!({"name": "k", "type": "ssh"}), 1).is_err());
         assert!(read(json!({"name": "k", "type": "ssh"}), 2).is_ok());
         assert!(read(json!({"name": "k", "user_id": "u"}), 9).is_err());

@@ -78,12 +78,17 @@ pub fn quota_set(quotas: &Quotas, version: Microversion, id: Option<&str>, detai
 }
 
 /// `PUT /os-quota-sets/{project}`: the new limits, and whether they may be below what is in use.
-pub fn read_quota_set(body: &Value, version: Microversion) -> Result<(BTreeMap<String, i64>, bool), SchemaError> {
+pub fn read_quota_set(
+    body: &Value,
+    version: Microversion,
+) -> Result<(BTreeMap<String, i64>, bool), SchemaError> {
     let set = body.get("quota_set").and_then(Value::as_object);
-    let mut set = set.ok_or_else(|| SchemaError::invalid("body", "'quota_set' is a required property"))?.clone();
+    let mut set =
+        set.ok_or_else(|| SchemaError::invalid("body", "'quota_set' is a required property"))?.clone();
     set.remove("tenant_id");
     let force = set.remove("force").map_or(Ok(None), lenient::boolean);
-    let force = force.map_err(|error: serde_json::Error| SchemaError::invalid("force", error))?.unwrap_or(false);
+    let force =
+        force.map_err(|error: serde_json::Error| SchemaError::invalid("force", error))?.unwrap_or(false);
     check("quota_set", &set, QUOTA, version)?;
     let limit = |(name, value): (String, Value)| {
         let number = match &value {
@@ -92,7 +97,9 @@ pub fn read_quota_set(body: &Value, version: Microversion) -> Result<(BTreeMap<S
             _ => None,
         };
         let number = number.filter(|number| (-1..=i64::from(i32::MAX)).contains(number));
-        number.map(|number| (name.clone(), number)).ok_or_else(|| SchemaError::invalid(&name, "a number from -1 on is expected"))
+        number
+            .map(|number| (name.clone(), number))
+            .ok_or_else(|| SchemaError::invalid(&name, "a number from -1 on is expected"))
     };
     Ok((set.into_iter().map(limit).collect::<Result<_, _>>()?, force))
 }
@@ -158,7 +165,8 @@ mod tests {
 
     #[test]
     fn new_limits_are_numbers_from_minus_one_on() {
-        let read = |set: serde_json::Value, minor| read_quota_set(&json!({ "quota_set": set }), Microversion(minor));
+        let read =
+            |set: serde_json::Value, minor| read_quota_set(&json!({ "quota_set": set }), Microversion(minor));
         assert_eq!(read(json!({"cores": "5", "force": "True"}), 1).unwrap().0["cores"], 5);
         assert!(read(json!({"cores": 5, "force": "True"}), 1).unwrap().1);
         assert!(read(json!({"cores": -2}), 1).is_err());

@@ -5,10 +5,10 @@
 
 pub mod flavor;
 pub mod host;
-mod lenient;
-pub mod limits;
 pub mod journal;
 pub mod keypair;
+mod lenient;
+pub mod limits;
 pub mod rules;
 pub mod server;
 pub mod server_create;

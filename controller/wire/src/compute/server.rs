@@ -229,7 +229,8 @@ impl ServerView {
             "user_id": self.user_id,
         })));
         if !self.security_groups.is_empty() {
-            let groups: Vec<Value> = self.security_groups.iter().map(|name| json!({ "name": name })).collect();
+            let groups: Vec<Value> =
+                self.security_groups.iter().map(|name| json!({ "name": name })).collect();
             object.insert("security_groups".into(), Value::Array(groups));
         }
         object
@@ -470,9 +471,8 @@ pub fn console_length(request: &ConsoleOutput) -> Result<Option<u32>, SchemaErro
     match &request.length {
         None | Some(Value::Null) => Ok(None),
         Some(value) if value == &json!(-1) || value == &json!("-1") => Ok(None),
-        Some(value) => {
-            lenient::number(value.clone()).map_err(|error: serde_json::Error| SchemaError::invalid("length", error))
-        }
+        Some(value) => lenient::number(value.clone())
+            .map_err(|error: serde_json::Error| SchemaError::invalid("length", error)),
     }
 }
 

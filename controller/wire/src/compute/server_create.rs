@@ -193,7 +193,12 @@ impl CreateServer {
             return Err(SchemaError::invalid("server", "A JSON object is expected"));
         };
         let networks = read_networks(members.remove("networks"), version)?;
-        let block_devices = read_list(members.remove("block_device_mapping_v2"), "block_device_mapping_v2", BLOCK_DEVICE, version)?;
+        let block_devices = read_list(
+            members.remove("block_device_mapping_v2"),
+            "block_device_mapping_v2",
+            BLOCK_DEVICE,
+            version,
+        )?;
         let groups: Vec<NamedGroup> =
             read_list(members.remove("security_groups"), "security_groups", SECURITY_GROUP, version)?;
         let server: NewServer =
@@ -280,7 +285,9 @@ mod tests {
         .unwrap();
         assert_eq!(request.server.config_drive, Some(true));
         assert_eq!(request.block_devices[0].destination_type.as_deref(), Some("local"));
-        assert!(matches!(request.networks, Networks::These(networks) if networks[0].network_id.as_deref() == Some("n")));
+        assert!(
+            matches!(request.networks, Networks::These(networks) if networks[0].network_id.as_deref() == Some("n"))
+        );
     }
 
     /// (microversion, body, allowed)

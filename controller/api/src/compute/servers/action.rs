@@ -117,7 +117,10 @@ fn is_hard(reboot: &Reboot) -> Result<bool, Error> {
     match reboot.kind.to_ascii_uppercase().as_str() {
         "HARD" => Ok(true),
         "SOFT" => Ok(false),
-        _ => Err(Error::bad_request("ValidationError", "Invalid input for field/attribute type. HARD or SOFT is expected")),
+        _ => Err(Error::bad_request(
+            "ValidationError",
+            "Invalid input for field/attribute type. HARD or SOFT is expected",
+        )),
     }
 }
 
@@ -125,7 +128,10 @@ fn reset_target(reset: &ResetState) -> Result<VmState, Error> {
     match reset.state.as_str() {
         "active" => Ok(VmState::Active),
         "error" => Ok(VmState::Error),
-        _ => Err(Error::bad_request("ValidationError", "Invalid input for field/attribute state. active or error is expected")),
+        _ => Err(Error::bad_request(
+            "ValidationError",
+            "Invalid input for field/attribute state. active or error is expected",
+        )),
     }
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn create(
     if let Ok(location) = HeaderValue::from_str(&location) {
         headers.insert(header::LOCATION, location);
     }
-    let groups = if made.security_groups.is_empty() { vec!["default".to_owned()] } else { made.security_groups };
+    let groups =
+        if made.security_groups.is_empty() { vec!["default".to_owned()] } else { made.security_groups };
     let password = Some(made.admin_password.as_str());
     let answer = created(&call.endpoint, &made.id, disk_config(made.disk_config), password, &groups);
     Ok((StatusCode::ACCEPTED, headers, Json(answer)))

@@ -32,7 +32,8 @@ fn view(task: &Task) -> ActionView {
 }
 
 fn event_view(event: TaskEvent, task: &Task, hosts: &[Host]) -> EventView {
-    let host = hosts.iter().find(|host| Some(&host.id) == event.host_id.as_ref()).map(|host| host.hostname.clone());
+    let host =
+        hosts.iter().find(|host| Some(&host.id) == event.host_id.as_ref()).map(|host| host.hostname.clone());
     EventView {
         event: event.step.as_str(),
         start_time: event.started_at.micros_bare(),
@@ -54,7 +55,8 @@ pub(super) async fn list(
     let wanted = JournalQuery {
         with_deleted: version.at_least(DELETED_SINCE),
         changed_since: query::time(&pairs, "changes-since")?.filter(|_| paged),
-        changed_before: query::time(&pairs, "changes-before")?.filter(|_| version.at_least(CHANGES_BEFORE_SINCE)),
+        changed_before: query::time(&pairs, "changes-before")?
+            .filter(|_| version.at_least(CHANGES_BEFORE_SINCE)),
     };
     let tasks = journal::list(&call.core, &call.caller, &id, &wanted).await?;
     let pairs = if paged { pairs } else { Pairs::new() };
@@ -74,7 +76,8 @@ pub(super) async fn show(
     Path((id, request_id)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
     let with_deleted = version.at_least(DELETED_SINCE);
-    let (task, events, hosts) = journal::get(&call.core, &call.caller, &id, &request_id, with_deleted).await?;
+    let (task, events, hosts) =
+        journal::get(&call.core, &call.caller, &id, &request_id, with_deleted).await?;
     let events: Vec<EventView> = events.into_iter().map(|event| event_view(event, &task, &hosts)).collect();
     Ok(Json(view(&task).with_events(&events, version, call.caller.is_admin())))
 }

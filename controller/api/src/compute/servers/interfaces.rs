@@ -23,11 +23,16 @@ pub(super) async fn ips(call: Call, Path(id): Path<String>) -> Answer<Json<Value
 }
 
 /// `GET /servers/{id}/ips/{network}`
-pub(super) async fn ips_of_network(call: Call, Path((id, name)): Path<(String, String)>) -> Answer<Json<Value>> {
+pub(super) async fn ips_of_network(
+    call: Call,
+    Path((id, name)): Path<(String, String)>,
+) -> Answer<Json<Value>> {
     let mut detail = server::get(&call.core, &call.caller, &id).await?;
     detail.addresses.retain(|network, _| *network == name);
     if detail.addresses.is_empty() {
-        return Err(Error::not_found("NetworkNotFound", "Instance is not a member of specified network").into());
+        return Err(
+            Error::not_found("NetworkNotFound", "Instance is not a member of specified network").into()
+        );
     }
     Ok(Json(addresses(&addresses_view(detail.addresses), false)))
 }
@@ -52,7 +57,11 @@ fn attachment(port: &Port, version: Microversion) -> Value {
 }
 
 /// `GET /servers/{id}/os-interface`
-pub(super) async fn list(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
+pub(super) async fn list(
+    call: Call,
+    Version(version): Version,
+    Path(id): Path<String>,
+) -> Answer<Json<Value>> {
     let ports = interface::ports(&call.core, &call.caller, &id).await?;
     let attachments: Vec<Value> = ports.iter().map(|port| attachment(port, version)).collect();
     Ok(Json(json!({ "interfaceAttachments": attachments })))

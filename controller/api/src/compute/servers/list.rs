@@ -18,16 +18,22 @@ const MOST: u32 = 1000;
 const STRICT_STATUS_SINCE: u16 = 38;
 const TAGS_SINCE: u16 = 26;
 
-pub(super) async fn brief(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
+pub(super) async fn brief(
+    call: Call,
+    Version(version): Version,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
     let (servers, more) = page(&call, version, &pairs).await?;
     let next = next(&call, &pairs, "servers", servers.last().filter(|_| more));
-    let one = |server: &Server| {
-        json!({"id": server.id, "name": server.name, "links": links(&call.endpoint, "servers", &server.id)})
-    };
+    let one = |server: &Server| json!({"id": server.id, "name": server.name, "links": links(&call.endpoint, "servers", &server.id)});
     Ok(answer(servers.iter().map(one).collect(), next))
 }
 
-pub(super) async fn detail(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
+pub(super) async fn detail(
+    call: Call,
+    Version(version): Version,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
     let (servers, more) = page(&call, version, &pairs).await?;
     let next = next(&call, &pairs, "servers/detail", servers.last().filter(|_| more));
     let admin = call.caller.is_admin();
@@ -97,15 +103,22 @@ fn last_segment(reference: String) -> String {
 
 /// By `sort_key` and `sort_dir`, both repeatable; the newest first when nothing is said.
 fn sort(servers: &mut [Server], pairs: &Pairs) -> Result<(), Error> {
-    let all = |key: &'static str| pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str());
+    let all = |key: &'static str| {
+        pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    };
     let directions: Vec<&str> = all("sort_dir").collect();
     if directions.iter().any(|direction| !["asc", "desc"].contains(direction)) {
         return Err(Error::bad_request("ValidationError", "Invalid input for query parameters sort_dir."));
     }
     let keys: Vec<&str> = all("sort_key").collect();
-    if let Some(unknown) = keys.iter().find(|key| servers.first().is_some_and(|server| sort_value(server, key).is_none())) {
+    if let Some(unknown) =
+        keys.iter().find(|key| servers.first().is_some_and(|server| sort_value(server, key).is_none()))
+    {
         let unknown: String = unknown.chars().take(64).collect();
-        return Err(Error::bad_request("ValidationError", format!("Sort key supplied is invalid: {unknown}")));
+        return Err(Error::bad_request(
+            "ValidationError",
+            format!("Sort key supplied is invalid: {unknown}"),
+        ));
     }
     // A stable sort by the last key first leaves the first key in charge.
     for (index, key) in keys.iter().enumerate().rev() {

@@ -54,7 +54,11 @@ async fn show(call: Call, Path((id, key)): Path<(String, String)>) -> Answer<Jso
     Ok(Json(Item { meta: [(key, value)].into() }))
 }
 
-async fn set(call: Call, Path((id, key)): Path<(String, String)>, Body(body): Body<Item>) -> Answer<Json<Item>> {
+async fn set(
+    call: Call,
+    Path((id, key)): Path<(String, String)>,
+    Body(body): Body<Item>,
+) -> Answer<Json<Item>> {
     if body.meta.len() != 1 || !body.meta.contains_key(&key) {
         return Err(Error::bad_request("BadRequest", "Request body and URI mismatch").into());
     }

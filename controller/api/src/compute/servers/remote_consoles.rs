@@ -5,9 +5,9 @@ use axum::extract::Path;
 use serde_json::{Value, json};
 use updraft_core::Error;
 use updraft_core::compute::console::{self, ConsoleKind};
+use updraft_wire::compute::Field;
 use updraft_wire::compute::rules;
 use updraft_wire::compute::server::RemoteConsole;
-use updraft_wire::compute::Field;
 
 use crate::compute::query::escape;
 use crate::compute::version::Version;
@@ -23,8 +23,10 @@ pub(super) async fn create(
     Body(mut body): Body<Value>,
 ) -> Answer<Json<Value>> {
     let version = version.since(SINCE)?;
-    let request: RemoteConsole = rules::read(&mut body, "remote_console", REQUEST, version).map_err(Error::from)?;
-    let fits = matches!((request.protocol.as_str(), request.kind.as_str()), ("vnc", "novnc") | ("serial", "serial"));
+    let request: RemoteConsole =
+        rules::read(&mut body, "remote_console", REQUEST, version).map_err(Error::from)?;
+    let fits =
+        matches!((request.protocol.as_str(), request.kind.as_str()), ("vnc", "novnc") | ("serial", "serial"));
     if !fits {
         return Err(unavailable(&request.kind).into());
     }
@@ -50,11 +52,14 @@ pub(super) async fn url(call: &Call, id: &str, kind: &str) -> Result<String, Err
     Ok(match console_kind {
         ConsoleKind::Vnc => {
             // noVNC makes the WebSocket's address of its page's host and this path.
-            let prefix = endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path);
+            let prefix =
+                endpoint.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path);
             let prefix = prefix.map(|path| format!("{path}/")).unwrap_or_default();
             let path = escape(&format!("{prefix}console/vnc?token={ticket}"));
             format!("{endpoint}/console/vnc.html?autoconnect=true&resize=scale&path={path}")
         }
-        ConsoleKind::Serial => format!("{}/console/serial?token={ticket}", endpoint.replacen("http", "ws", 1)),
+        ConsoleKind::Serial => {
+            format!("{}/console/serial?token={ticket}", endpoint.replacen("http", "ws", 1))
+        }
     })
 }

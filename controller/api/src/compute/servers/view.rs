@@ -20,7 +20,10 @@ pub(super) fn of(detail: ServerDetail) -> ServerView {
     };
     ServerView {
         instance_name: format!("instance-{}", server.id.get(..INSTANCE_NAME_DIGITS).unwrap_or(&server.id)),
-        host_id: host.as_ref().map(|host| hidden_host_id(&server.project_id, &host.hostname)).unwrap_or_default(),
+        host_id: host
+            .as_ref()
+            .map(|host| hidden_host_id(&server.project_id, &host.hostname))
+            .unwrap_or_default(),
         host_status: host.as_ref().map_or("", host_status),
         host: host.map(|host| host.hostname),
         id: server.id,

@@ -8,7 +8,10 @@ async fn hosts_are_seen_and_switched_off() {
     let cloud = ComputeCloud::start().await;
     let id = cloud.create_active().await;
     let services = cloud.get("/os-services", &cloud.admin, 53).await;
-    assert_eq!((services.text("/services/0/binary"), services.text("/services/0/state")), ("nova-compute".into(), "up".into()));
+    assert_eq!(
+        (services.text("/services/0/binary"), services.text("/services/0/state")),
+        ("nova-compute".into(), "up".into())
+    );
     let hypervisor = cloud.get("/os-hypervisors/detail?with_servers=true", &cloud.admin, 53).await;
     assert_eq!(hypervisor.json()["hypervisors"][0]["vcpus_used"], 1);
     assert_eq!(hypervisor.text("/hypervisors/0/servers/0/uuid"), id);
@@ -29,12 +32,16 @@ async fn the_doctor_names_what_differs() {
     let cloud = ComputeCloud::start().await;
     let id = cloud.create_active().await;
     let status = cloud.cloud.get("/host/v1/status", &cloud.admin).await;
-    assert_eq!((status.text("/hosts/0/hostname"), status.text("/servers/0/observed")), ("node-1".into(), "running".into()));
+    assert_eq!(
+        (status.text("/hosts/0/hostname"), status.text("/servers/0/observed")),
+        ("node-1".into(), "running".into())
+    );
     std::fs::write(cloud.cloud.core.config.images_directory.join("stray"), "x").unwrap();
     cloud.cloud.core.clock.advance(std::time::Duration::from_secs(3600));
     cloud.host.lock().unwrap().problems.push("the disk is full".into());
     let findings = cloud.cloud.get("/host/v1/doctor", &cloud.admin).await.json();
-    let kinds: Vec<&str> = findings.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        findings.as_array().unwrap().iter().map(|one| one["kind"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"image-file"), "{findings}");
     assert!(kinds.contains(&"host-down") || kinds.contains(&"host-problem"), "{findings}");
     assert!(!findings.to_string().contains(&id), "the server itself is well: {findings}");

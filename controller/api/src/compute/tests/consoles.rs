@@ -57,11 +57,16 @@ async fn console_urls_and_logs() {
     let id = cloud.create_active().await;
     let log = cloud.act(&id, json!({"os-getConsoleOutput": {"length": 10}})).await;
     assert_eq!(log.text("/output"), CONSOLE_LOG);
-    let console = |kind: &str, protocol: &str| json!({"remote_console": {"protocol": protocol, "type": kind}});
+    let console =
+        |kind: &str, protocol: &str| json!({"remote_console": {"protocol": protocol, "type": kind}});
     let path = format!("/servers/{id}/remote-consoles");
     let vnc = cloud.post(&path, &cloud.member, 96, console("novnc", "vnc")).await;
     let url = vnc.text("/remote_console/url");
-    assert!(url.starts_with("http://cloud.test/console/vnc.html?") && url.contains("path=console%2Fvnc%3Ftoken%3D"), "{url}");
+    assert!(
+        url.starts_with("http://cloud.test/console/vnc.html?")
+            && url.contains("path=console%2Fvnc%3Ftoken%3D"),
+        "{url}"
+    );
     for (kind, protocol, minor, status) in [
         ("spice-html5", "spice", 96, StatusCode::BAD_REQUEST),
         ("serial", "vnc", 96, StatusCode::BAD_REQUEST),

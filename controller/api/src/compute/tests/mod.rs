@@ -91,7 +91,8 @@ impl ComputeCloud {
         let network = json!({"network": {"name": "private"}});
         let network = self.cloud.post("/network/v2.0/networks", &self.member, network).await;
         self.network_id = network.text("/network/id");
-        let subnet = json!({"subnet": {"network_id": self.network_id, "cidr": "10.0.0.0/24", "ip_version": 4}});
+        let subnet =
+            json!({"subnet": {"network_id": self.network_id, "cidr": "10.0.0.0/24", "ip_version": 4}});
         let subnet = self.cloud.post("/network/v2.0/subnets", &self.member, subnet).await;
         assert_eq!(subnet.status, StatusCode::CREATED, "{}", subnet.json());
     }

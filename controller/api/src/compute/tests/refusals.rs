@@ -21,7 +21,10 @@ async fn bad_requests_leave_nothing_behind() {
         (json!({"availability_zone": "moon"}), "The requested availability zone is not available"),
         (json!({"user_data": "%"}), "Userdata content cannot be decoded"),
         (json!({"name": ""}), "name"),
-        (json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": nowhere}]}), "Block Device Mapping"),
+        (
+            json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": nowhere}]}),
+            "Block Device Mapping",
+        ),
     ] {
         let reply = cloud.post("/servers", &cloud.member, 96, cloud.new_server(extra.clone())).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{extra}: {}", reply.json());
@@ -71,7 +74,14 @@ async fn only_those_who_may() {
         cloud.post(&format!("{path}/action"), &stranger, 96, json!({"os-stop": null})).await,
         cloud.get(&format!("{path}/os-instance-actions"), &stranger, 96).await,
         cloud.get(&format!("{path}/metadata"), &stranger, 96).await,
-        cloud.post(&format!("{path}/remote-consoles"), &stranger, 96, json!({"remote_console": {"protocol": "serial", "type": "serial"}})).await,
+        cloud
+            .post(
+                &format!("{path}/remote-consoles"),
+                &stranger,
+                96,
+                json!({"remote_console": {"protocol": "serial", "type": "serial"}}),
+            )
+            .await,
     ] {
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "somebody else's is not found");
         assert_eq!(reply.text("/itemNotFound/message"), format!("Instance {id} could not be found."));
@@ -119,7 +129,10 @@ async fn a_wrong_state_is_a_409_in_novas_words() {
     assert_eq!(cloud.act(&id, json!({"pause": null})).await.status, StatusCode::NOT_IMPLEMENTED);
     assert_eq!(cloud.act(&id, json!({"dance": null})).await.status, StatusCode::BAD_REQUEST);
     assert_eq!(cloud.act(&id, json!({})).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(cloud.act(&id, json!({"os-resetState": {"state": "error"}})).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        cloud.act(&id, json!({"os-resetState": {"state": "error"}})).await.status,
+        StatusCode::FORBIDDEN
+    );
     let reset = json!({"os-resetState": {"state": "error"}});
     let path = format!("/servers/{id}/action");
     assert_eq!(cloud.post(&path, &cloud.admin, 96, reset).await.status, StatusCode::ACCEPTED);

@@ -13,7 +13,11 @@ async fn versions_are_found_without_a_token() {
     assert_eq!(versions.text("/versions/0/links/0/href"), "http://cloud.test:5000/compute/v2.1/");
     for path in ["/compute/v2.1", "/compute/v2.1/"] {
         let version = cloud.get(path, "").await;
-        assert_eq!((version.status, version.text("/version/min_version")), (StatusCode::OK, "2.1".into()), "{path}");
+        assert_eq!(
+            (version.status, version.text("/version/min_version")),
+            (StatusCode::OK, "2.1".into()),
+            "{path}"
+        );
     }
 }
 
@@ -58,7 +62,8 @@ async fn key_pairs_come_and_go_with_the_right_codes() {
     assert!(made.text("/keypair/private_key").starts_with("-----BEGIN OPENSSH PRIVATE KEY-----"));
     let id = cloud.create(json!({"networks": "none", "key_name": "k"})).await;
     assert_eq!(cloud.show(&id).await.text("/server/key_name"), "k");
-    let delete = |name: &'static str, minor| cloud.call(Method::DELETE, name, &cloud.member, minor, Value::Null);
+    let delete =
+        |name: &'static str, minor| cloud.call(Method::DELETE, name, &cloud.member, minor, Value::Null);
     assert_eq!(delete("/os-keypairs/k", 1).await.status, StatusCode::ACCEPTED);
     assert_eq!(delete("/os-keypairs/g", 10).await.status, StatusCode::NO_CONTENT);
     assert_eq!(delete("/os-keypairs/g", 10).await.status, StatusCode::NOT_FOUND);

@@ -116,7 +116,10 @@ async fn floating_addresses(conn: &mut Conn, ports: &[Port]) -> Result<HashMap<(
     let ids = distinct(ports.iter().map(|port| port.id.clone()));
     let filter = FloatingIpFilter { port_ids: Some(ids), ..FloatingIpFilter::default() };
     let floating = floating_ip::list(conn, &filter).await?;
-    Ok(floating.into_iter().filter_map(|one| Some(((one.port_id?, one.fixed_address?), one.address))).collect())
+    Ok(floating
+        .into_iter()
+        .filter_map(|one| Some(((one.port_id?, one.fixed_address?), one.address)))
+        .collect())
 }
 
 fn distinct(values: impl Iterator<Item = String>) -> Vec<String> {

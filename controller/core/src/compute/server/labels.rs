@@ -111,7 +111,8 @@ pub(crate) fn check_tags(tags: &mut Vec<String>) -> Result<()> {
     if tags.len() > MOST_TAGS {
         return refuse("The number of tags exceeded the per-server limit 50");
     }
-    if tags.iter().any(|tag| tag.is_empty() || tag.chars().count() > LONGEST_TAG || tag.contains(['/', ','])) {
+    if tags.iter().any(|tag| tag.is_empty() || tag.chars().count() > LONGEST_TAG || tag.contains(['/', ',']))
+    {
         return refuse("Invalid tag: a tag has 1 to 60 characters, none of them '/' or ','");
     }
     Ok(())

@@ -1,6 +1,6 @@
 use super::{
-    Action, DiskConfig, Lock, PowerIntent, PowerState, Refusal, RootDiskSpec, Server, ServerSpec, TaskState, VmState,
-    status_of, vm_states_of_status,
+    Action, DiskConfig, Lock, PowerIntent, PowerState, Refusal, RootDiskSpec, Server, ServerSpec, TaskState,
+    VmState, status_of, vm_states_of_status,
 };
 use crate::Timestamp;
 use crate::compute::FlavorSnapshot;
@@ -95,7 +95,8 @@ fn every_state_allows_exactly_these_actions() {
 fn refusals_speak_as_nova_does() {
     let refusal = server(VmState::Active, None).allow(Action::Start, false).unwrap_err();
     assert_eq!(refusal.to_string(), "Cannot 'start' instance s while it is in vm_state active");
-    let refusal = server(VmState::Active, Some(TaskState::PoweringOff)).allow(Action::RebootSoft, false).unwrap_err();
+    let refusal =
+        server(VmState::Active, Some(TaskState::PoweringOff)).allow(Action::RebootSoft, false).unwrap_err();
     assert_eq!(refusal.to_string(), "Cannot 'reboot' instance s while it is in task_state powering-off");
 }
 

@@ -6,7 +6,12 @@ use super::{AddressView, ConsoleOutput, Place, ServerFlavor, ServerView, UpdateS
 use crate::compute::Microversion;
 
 fn view() -> ServerView {
-    let address = AddressView { address: "10.0.0.5".into(), version: 4, kind: "fixed", mac: "fa:16:3e:00:00:01".into() };
+    let address = AddressView {
+        address: "10.0.0.5".into(),
+        version: 4,
+        kind: "fixed",
+        mac: "fa:16:3e:00:00:01".into(),
+    };
     ServerView {
         id: "s".into(),
         name: "n".into(),
@@ -109,7 +114,11 @@ fn a_server_shows_exactly_the_keys_of_its_version() {
         (96, Some("pinned_availability_zone")),
     ] {
         for before in from..minor {
-            assert_eq!(keys(&view().render("", Microversion(before), Place::Show, false)), expected, "2.{before}");
+            assert_eq!(
+                keys(&view().render("", Microversion(before), Place::Show, false)),
+                expected,
+                "2.{before}"
+            );
         }
         expected.extend(added.map(str::to_owned));
         expected.sort();
@@ -130,7 +139,10 @@ fn only_an_administrator_sees_the_host() {
 fn the_flavor_is_a_link_and_then_its_values() {
     let flavor = |minor| view().render("", Microversion(minor), Place::Show, false)["flavor"].clone();
     assert_eq!(keys(&flavor(46)), ["id", "links"]);
-    assert_eq!(keys(&flavor(47)), ["disk", "ephemeral", "extra_specs", "original_name", "ram", "swap", "vcpus"]);
+    assert_eq!(
+        keys(&flavor(47)),
+        ["disk", "ephemeral", "extra_specs", "original_name", "ram", "swap", "vcpus"]
+    );
 }
 
 #[test]
