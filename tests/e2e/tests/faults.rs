@@ -1,7 +1,9 @@
 //! A running guest while every process around it is killed without warning: it stays up, its disk loses nothing,
 //! and its TCP connections live on.
 
-#![allow(clippy::unwrap_used, reason = "a test reports by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test reports by panicking")]
+
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -42,6 +44,33 @@ fn kill_block_daemon(cloud: &Cloud) {
     });
 }
 
+/// The program is what carries the traffic: taken off the interface, nothing passes; netd's successor puts it back.
+fn take_the_program_off_and_back(cloud: &Cloud, guest: &Guest) {
+    let before = floating_ip_packets(cloud);
+    let pings = |count: &str| {
+        let mut ping = cloud.outside("ping");
+        ping.args(["-c", count, "-W", "2", &guest.address]).output().unwrap().status.success()
+    };
+    assert!(pings("3"));
+    assert!(floating_ip_packets(cloud) >= before + 3, "the program did not count the pings");
+    let link = "/sys/fs/bpf/faults/link";
+    let detached = Command::new("bpftool").args(["link", "detach", "pinned", link]).status().unwrap();
+    assert!(detached.success());
+    assert!(!pings("2"), "a ping passed without the program");
+    let status = String::from_utf8(cloud.try_updraft(&["status"]).stdout).unwrap();
+    assert!(status.contains("NOT ATTACHED"), "status does not say so: {status}");
+    assert!(!cloud.try_updraft(&["doctor"]).status.success(), "doctor does not say so");
+    cloud.kill_and_await_successor("netd");
+    until("pings pass again", PROCESS, || pings("1").then_some(()));
+}
+
+/// What the program itself counted.
+fn floating_ip_packets(cloud: &Cloud) -> u64 {
+    let status = cloud.updraft(&["status"]);
+    let counter = status.split_whitespace().find_map(|word| word.strip_prefix("floating_ip="));
+    counter.expect("status shows the counter").parse().unwrap()
+}
+
 #[test]
 fn a_guest_outlives_every_process_around_it() {
     let cloud = Cloud::start("faults", 0);
@@ -60,6 +89,9 @@ fn a_guest_outlives_every_process_around_it() {
         kill_block_daemon(&cloud);
         await_more_verified_blocks(&mut session, 3);
     }
+
+    take_the_program_off_and_back(&cloud, &guest);
+    await_more_verified_blocks(&mut session, 3);
 
     assert_eq!(guest.boot_id(), boot_id, "the guest was restarted");
     let errors = guest.run("sudo dmesg | grep -iE 'I/O error|EXT4-fs error|hung task' || true");
