@@ -470,7 +470,7 @@ impl<'a> Responders<'a> {
         for (port, frame) in frames {
             let mut head = [0; VNET_HEADER_BYTES];
             let packet = InFlight { head: &mut head, body: Body::Bytes(&frame), offload: Offload::default() };
-            batch.to_port(updraft_flow::PortIndex(port), packet);
+            batch.send_to_port(updraft_flow::PortIndex(port), packet);
         }
         batch.finish();
     }
@@ -484,7 +484,7 @@ impl<'a> Responders<'a> {
         for frame in frames {
             let mut head = [0; VNET_HEADER_BYTES];
             let packet = InFlight { head: &mut head, body: Body::Bytes(&frame), offload: Offload::default() };
-            batch.to_uplink(packet);
+            batch.send_to_uplink(packet);
         }
         batch.finish();
     }

@@ -74,9 +74,9 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn carry(&mut self, verdict: Verdict, origin: Origin<'_>, packet: InFlight<'_>) {
         match verdict {
-            Verdict::Port(index) => self.to_port(index, packet),
-            Verdict::Uplink => self.to_uplink(packet),
-            Verdict::Respond(service) => self.to_responder(service, origin, &packet),
+            Verdict::Port(index) => self.send_to_port(index, packet),
+            Verdict::Uplink => self.send_to_uplink(packet),
+            Verdict::Respond(service) => self.leave_to_responder(service, origin, &packet),
             // The engine counted it; the port's own counter is ours.
             Verdict::Drop(_) | Verdict::Pass | Verdict::Defer => {
                 if let Origin::Port(port) = origin {
@@ -88,7 +88,7 @@ impl<'a> Batch<'a> {
 
     /// Puts a packet into a guest's receive ring.
     #[inline]
-    pub fn to_port(&mut self, index: PortIndex, packet: InFlight<'_>) {
+    pub fn send_to_port(&mut self, index: PortIndex, packet: InFlight<'_>) {
         let Some(port) = self.ports.get(index) else {
             return count(&self.plane.drops.not_connected);
         };
@@ -98,7 +98,7 @@ impl<'a> Batch<'a> {
         };
         if !matches!(&self.ring, Some((current, at, _)) if current.index == index && *at == pair) {
             self.leave_ring();
-            // One lock at a time, as in `to_uplink`; what is queued there is flushed at the end.
+            // One lock at a time, as in `send_to_uplink`; what is queued there is flushed at the end.
             self.uplink = None;
             self.ring = Some((port, pair, port.rx(pair)));
         }
@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends a packet out on the uplink, as many frames as it takes.
-    pub fn to_uplink(&mut self, packet: InFlight<'_>) {
+    pub fn send_to_uplink(&mut self, packet: InFlight<'_>) {
         let (Some(uplink), drops) = (&self.plane.uplink, &self.plane.drops) else {
             return count(&self.plane.drops.no_uplink);
         };
@@ -157,7 +157,7 @@ impl<'a> Batch<'a> {
 
     /// Leaves a copy to the responders' thread.
     #[cold]
-    fn to_responder(&mut self, service: Service, origin: Origin<'_>, packet: &InFlight<'_>) {
+    fn leave_to_responder(&mut self, service: Service, origin: Origin<'_>, packet: &InFlight<'_>) {
         if !self.plane.inbox.offer(service, origin, packet) {
             count(&self.plane.drops.responder_busy);
             if let Origin::Port(port) = origin {

@@ -241,7 +241,7 @@ impl Worker<'_> {
     fn poll_uplink(&mut self) {
         let mut received = 0;
         for socket in &mut self.uplink {
-            received += self.packets.from_uplink(socket);
+            received += self.packets.forward_uplink(socket);
         }
         self.uplink_idle = if received > 0 { 0 } else { self.uplink_idle + 1 };
     }
@@ -249,7 +249,7 @@ impl Worker<'_> {
 
 /// Takes one burst from a ring; false when it goes to sleep.
 fn poll_ring(queue: &mut TxQueue, packets: &mut PacketLoop<'_>) -> bool {
-    match packets.from_guest(queue) {
+    match packets.forward_guest(queue) {
         Ok(0) => {
             queue.idle += 1;
             if queue.idle < IDLE_ROUNDS {

@@ -64,7 +64,7 @@ impl<'a> PacketLoop<'a> {
     }
 
     /// Forwards one burst of a guest's packets; how many.
-    pub fn from_guest(&mut self, queue: &mut TxQueue) -> Result<usize, QueueError> {
+    pub fn forward_guest(&mut self, queue: &mut TxQueue) -> Result<usize, QueueError> {
         let (count, broken) = self.collect(queue);
         if count == 0 {
             return broken.map_or(Ok(0), Err);
@@ -127,7 +127,7 @@ impl<'a> PacketLoop<'a> {
     }
 
     /// Forwards one burst of frames from the uplink; how many.
-    pub fn from_uplink(&mut self, socket: &mut xsk::Receiver) -> u32 {
+    pub fn forward_uplink(&mut self, socket: &mut xsk::Receiver) -> u32 {
         let Some(uplink) = &self.plane.uplink else { return 0 };
         let mut batch = Batch::new(self.plane, &self.ports, self.worker, &mut self.scratch);
         let (view, now_ns) = (&self.view, self.now_ns);
