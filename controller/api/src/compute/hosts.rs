@@ -1,4 +1,4 @@
-//! `/os-services`, `/os-hypervisors`, `/os-availability-zone`
+//! `/os-services`, `/os-hypervisors`, `/os-aggregates`, `/os-availability-zone`
 
 use axum::extract::Path;
 use axum::routing::{get, put};
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Core> {
         .route("/os-hypervisors/detail", get(hypervisors_detail))
         .route("/os-hypervisors/statistics", get(hypervisor_statistics))
         .route("/os-hypervisors/{id}", get(hypervisor))
+        .route("/os-aggregates", get(aggregates))
         .route("/os-availability-zone", get(zones))
         .route("/os-availability-zone/detail", get(zones_detail))
 }
@@ -167,6 +168,12 @@ fn matching(mut hosts: Vec<HostView>, version: Microversion, pairs: &Pairs) -> R
 async fn hypervisor_statistics(call: Call, version: Version) -> Answer<Json<Value>> {
     version.until(LAST_WITH_STATISTICS)?;
     Ok(Json(statistics(&views(&call).await?)))
+}
+
+/// There are none: they cannot be made. Clients ask before they show a hypervisor.
+async fn aggregates(call: Call) -> Answer<Json<Value>> {
+    host_admin::list(&call.core, &call.caller).await?;
+    Ok(Json(json!({"aggregates": []})))
 }
 
 async fn zones(call: Call) -> Answer<Json<Value>> {

@@ -128,7 +128,7 @@ mod tests {
         let cut = |query: &[(&str, &str)]| page(items(), &pairs(query), 1000, |item| item);
         assert_eq!(cut(&[("limit", "2")]).unwrap(), (vec!["a".into(), "b".into()], true));
         assert_eq!(cut(&[("limit", "2"), ("marker", "b")]).unwrap(), (vec!["c".into()], false));
-        assert_eq!(cut(&[("limit", "3")]).unwrap().1, false, "no link to an empty page");
+        assert!(!cut(&[("limit", "3")]).unwrap().1, "no link to an empty page");
         assert!(cut(&[("marker", "x")]).is_err());
         assert!(cut(&[("limit", "-1")]).is_err());
     }

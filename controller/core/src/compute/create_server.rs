@@ -11,7 +11,7 @@ use updraft_model::compute::{Flavor, PowerState, Program, Server, TaskState, VmS
 use updraft_model::id::new_uuid;
 use updraft_model::image::{DiskFormat, Image, ImageStatus};
 use updraft_model::network::DEFAULT_GROUP_NAME;
-use updraft_store::compute::{keypair, quota, server, task};
+use updraft_store::compute::{host, keypair, quota, server, task};
 use updraft_store::{Conn, Tx};
 use updraft_wire::compute::server_create::{CreateServer, Networks, RequestedNetwork};
 
@@ -96,6 +96,7 @@ async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> 
         Error::bad_request("FlavorNotFound", format!("Flavor {flavor_ref} could not be found."))
     })?;
     check_fit(&flavor, &wanted.image)?;
+    check_host(tx, wanted.placement.host.as_deref()).await?;
     let number = allowed_number(tx, &project_id, &flavor, &wanted).await?;
     let public_key = public_key(tx, caller, wanted.request.server.key_name.as_deref()).await?;
     let groups = groups(tx, &project_id, &wanted.request.security_groups, now).await?;
@@ -151,6 +152,15 @@ fn check_fit(flavor: &Flavor, image: &Image) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A host that an administrator named must be there.
+async fn check_host(conn: &mut Conn, name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    if host::list(conn).await?.iter().any(|host| host.hostname == name) {
+        return Ok(());
+    }
+    Err(Error::bad_request("ComputeHostNotFound", format!("Compute host {name} could not be found.")))
 }
 
 /// As many servers as the quota allows, between the least and the most that were asked for.

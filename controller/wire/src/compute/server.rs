@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::rules::{self, Field, SchemaError};
+use super::server_create::check_hostname;
 use super::{Microversion, lenient};
 
 /// `GET /servers/{id}` and `GET /servers/detail`. The order is the API reference's.
@@ -344,7 +345,9 @@ fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opti
 
 impl UpdateServer {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
-        rules::read(&mut body, "server", UPDATE_REQUEST, version)
+        let request: Self = rules::read(&mut body, "server", UPDATE_REQUEST, version)?;
+        check_hostname(request.hostname.as_deref(), version)?;
+        Ok(request)
     }
 }
 

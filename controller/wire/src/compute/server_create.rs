@@ -203,6 +203,7 @@ impl CreateServer {
             read_list(members.remove("security_groups"), "security_groups", SECURITY_GROUP, version)?;
         let server: NewServer =
             serde_json::from_value(server).map_err(|error| SchemaError::invalid("server", error))?;
+        check_hostname(server.hostname.as_deref(), version)?;
         Ok(Self {
             server,
             networks,
@@ -210,6 +211,17 @@ impl CreateServer {
             security_groups: groups.into_iter().map(|group| group.name).collect(),
             hints,
         })
+    }
+}
+
+/// A host name may have a domain from 2.94 on.
+pub(super) fn check_hostname(hostname: Option<&str>, version: Microversion) -> Result<(), SchemaError> {
+    const DOMAINS_SINCE: u16 = 94;
+    match hostname {
+        Some(hostname) if hostname.contains('.') && !version.at_least(DOMAINS_SINCE) => {
+            Err(SchemaError::invalid("hostname", "A name without a domain is expected"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -312,6 +324,8 @@ mod tests {
             (57, json!({"networks": "none", "personality": []}), false),
             (89, json!({"networks": "none", "hostname": "h"}), false),
             (90, json!({"networks": "none", "hostname": "h"}), true),
+            (93, json!({"networks": "none", "hostname": "h.example"}), false),
+            (94, json!({"networks": "none", "hostname": "h.example"}), true),
             (96, json!({"networks": [{"uuid": "n", "tag": "t"}]}), true),
             (41, json!({"networks": [{"uuid": "n", "tag": "t"}]}), false),
             (96, json!({"networks": [{"id": "n"}]}), false),

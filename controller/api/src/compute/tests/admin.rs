@@ -15,6 +15,15 @@ async fn hosts_are_seen_and_switched_off() {
     let hypervisor = cloud.get("/os-hypervisors/detail?with_servers=true", &cloud.admin, 53).await;
     assert_eq!(hypervisor.json()["hypervisors"][0]["vcpus_used"], 1);
     assert_eq!(hypervisor.text("/hypervisors/0/servers/0/uuid"), id);
+    let there = json!({"networks": "none", "availability_zone": "nova:node-1"});
+    let there = cloud.post("/servers", &cloud.admin, 96, cloud.new_server(there)).await;
+    assert_eq!(there.status, StatusCode::ACCEPTED, "{}", there.json());
+    let nowhere = cloud.new_server(json!({"networks": "none", "host": "node-9"}));
+    assert_eq!(
+        cloud.post("/servers", &cloud.admin, 96, nowhere.clone()).await.status,
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(cloud.post("/servers", &cloud.member, 96, nowhere).await.status, StatusCode::FORBIDDEN);
     let service = services.text("/services/0/id");
     let disable = json!({"status": "disabled", "disabled_reason": "new disk"});
     let reply = cloud.call(Method::PUT, &format!("/os-services/{service}"), &cloud.admin, 53, disable).await;
