@@ -31,7 +31,7 @@ impl Names {
 
     /// Reads the body of a PUT.
     pub fn item<T: DeserializeOwned>(self, body: Value) -> Answer<T> {
-        Ok(read_one(body, self.one).map_err(invalid)?)
+        read_one(body, self.one).map_err(invalid)
     }
 
     /// 201 with what was made, in the shape in which it was asked for.

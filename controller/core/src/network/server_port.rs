@@ -138,7 +138,7 @@ pub async fn unplug(tx: &mut Tx, port: Port, now: Timestamp) -> Result<()> {
     Ok(port::update(tx, &port).await?)
 }
 
-/// What the host reports of the ports bound to it: (port, whether a guest's card is connected). Ports of other hosts
+/// What the host reports of the ports bound to it: (port, whether a virtual machine is plugged in). Ports of other hosts
 /// are not its business. Answers whether anything changed.
 pub async fn observe(
     tx: &mut Tx,

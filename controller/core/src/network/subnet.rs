@@ -133,15 +133,15 @@ fn mode(cidr: &IpNet, attribute: &str, text: Option<&str>) -> Result<Option<Ipv6
 
 /// Both modes name the same way when both are named, and addresses made of a MAC need 64 bits for it.
 fn check_modes(subnet: &Subnet) -> Result<()> {
-    if let (Some(ra), Some(address)) = (subnet.ipv6_ra_mode, subnet.ipv6_address_mode) {
-        if ra != address {
-            return Err(invalid_input(format!(
-                "ipv6_ra_mode set to '{}' with ipv6_address_mode set to '{}' is not valid. If both attributes are set, \
-                 they must be the same value",
-                ra.as_str(),
-                address.as_str()
-            )));
-        }
+    if let (Some(ra), Some(address)) = (subnet.ipv6_ra_mode, subnet.ipv6_address_mode)
+        && ra != address
+    {
+        return Err(invalid_input(format!(
+            "ipv6_ra_mode set to '{}' with ipv6_address_mode set to '{}' is not valid. If both attributes are set, \
+             they must be the same value",
+            ra.as_str(),
+            address.as_str()
+        )));
     }
     let modes = [subnet.ipv6_ra_mode, subnet.ipv6_address_mode];
     if modes.iter().any(Option::is_some) && !subnet.enable_dhcp {

@@ -64,7 +64,9 @@ fn cidrs() {
 
 #[test]
 fn pools_are_all_but_the_gateway() {
-    let cases: [(&str, Option<&str>, &[(&str, &str)]); 7] = [
+    /// Range, gateway, and the pools as (first, last).
+    type Case = (&'static str, Option<&'static str>, &'static [(&'static str, &'static str)]);
+    let cases: [Case; 7] = [
         ("10.0.0.0/24", Some("10.0.0.1"), &[("10.0.0.2", "10.0.0.254")]),
         ("10.0.0.0/24", Some("10.0.0.254"), &[("10.0.0.1", "10.0.0.253")]),
         ("10.0.0.0/24", Some("10.0.0.9"), &[("10.0.0.1", "10.0.0.8"), ("10.0.0.10", "10.0.0.254")]),
