@@ -12,7 +12,7 @@ use crate::format::{Header, MAX_SIZE_BYTES, is_valid_size};
 use crate::inspect::{Format, inspect, qcow2_header};
 use crate::layer::Layer;
 use crate::manage::{VolumeInfo, info};
-use crate::qcow2::Reader;
+use crate::qcow2::{Reader, Sink};
 
 /// Bytes read at once from a raw image.
 const PIECE_BYTES: usize = MIB as usize;
@@ -73,7 +73,7 @@ fn copy_raw(
     image: &File,
     source: &Path,
     total_bytes: u64,
-    store: &mut dyn FnMut(u64, &[u8]) -> Result<(), VolumeError>,
+    store: Sink<'_, VolumeError>,
     report: &mut dyn FnMut(u64),
 ) -> Result<(), VolumeError> {
     let mut piece = vec![0; PIECE_BYTES];
