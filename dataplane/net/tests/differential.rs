@@ -3,6 +3,8 @@
 //!
 //! Needs root: without it the test fails, it is never skipped.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod world;
 
 use std::path::PathBuf;
@@ -96,7 +98,7 @@ impl Draw {
         }
     }
 
-    fn from_outside(&mut self) -> Frame {
+    fn draw_outside(&mut self) -> Frame {
         let src = self.of(&[STRANGER, STRANGER, NEXT_HOP, [192, 0, 2, 1]]);
         let dst = self.of(&[ALICE_FLOATING, CAROL_FLOATING, GATEWAY, [203, 0, 113, 55]]);
         if self.once_in(20) {
@@ -119,7 +121,7 @@ impl Draw {
         frame
     }
 
-    fn from_inside(&mut self) -> (Guest, Frame) {
+    fn draw_inside(&mut self) -> (Guest, Frame) {
         let (guest, router) =
             self.of(&[(ALICE, FRONT_ROUTER_MAC), (BOB, FRONT_ROUTER_MAC), (CAROL, BACK_ROUTER_MAC)]);
         let dst = self.of(&[STRANGER, STRANGER, NEXT_HOP, [192, 0, 2, 1], CAROL_FLOATING]);
@@ -240,11 +242,11 @@ fn both_homes_do_the_same() {
     for number in 0..FRAMES {
         let context = format!("frame {number} of seed {seed:#x}");
         if draw.once_in(4) {
-            let (guest, frame) = draw.from_inside();
+            let (guest, frame) = draw.draw_inside();
             let place = places[&world::port(guest, 0x31, world::WEB).id];
             homes.send(place, &frame);
         }
-        let frame = draw.from_outside();
+        let frame = draw.draw_outside();
         let verdict = homes.receive(&frame, &context);
         let name = match verdict {
             Verdict::Port(_) => "Port".into(),

@@ -7,6 +7,7 @@
 //! 10.0.2.0/24 "back":  carol .21 (group db), DHCP .2                router .1
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code)] // each test file uses its part
 
 use std::net::{IpAddr, Ipv4Addr};
