@@ -1,5 +1,7 @@
 //! Packets through the flow engine that are not delivered: packet in, verdict, and one sentence of why.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod world;
 
 use updraft_flow::{DropReason as R, Service, Verdict};
