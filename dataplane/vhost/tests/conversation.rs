@@ -19,9 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PATIENCE_MS: i32 = 20_000;
 const QUEUES: usize = 2;
 
+/// What stops a queue's thread: the flag, the kick that wakes it, and its end.
+type Worker = (Arc<AtomicBool>, Arc<EventFd>, JoinHandle<u16>);
+
 /// Answers each request with its bytes in reverse, on a thread per queue.
 struct Reverser {
-    workers: Vec<Option<(Arc<AtomicBool>, Arc<EventFd>, JoinHandle<u16>)>>,
+    workers: Vec<Option<Worker>>,
     started: Arc<AtomicUsize>,
 }
 
