@@ -10,7 +10,9 @@ use updraft_base::DiskId;
 #[serde(rename_all = "snake_case", tag = "request")]
 pub enum BlkRequest {
     /// Serve these disks: new ones are opened, missing ones closed, known ones left alone.
-    Apply { config: BlkConfig },
+    Apply {
+        config: BlkConfig,
+    },
     Status,
 }
 
@@ -18,9 +20,13 @@ pub enum BlkRequest {
 #[serde(rename_all = "snake_case", tag = "response")]
 pub enum BlkResponse {
     Applied,
-    Status { status: BlkStatus },
+    Status {
+        status: BlkStatus,
+    },
     /// Nothing was changed; the reason names the disk and the limit.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// All disks that one blkd serves. Also the content of the file that it is started with.

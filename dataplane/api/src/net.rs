@@ -26,10 +26,16 @@ pub enum NetRequest {
 #[serde(rename_all = "snake_case", tag = "response")]
 pub enum NetResponse {
     /// `generation` is in force.
-    Applied { generation: u64 },
-    Status { status: NetStatus },
+    Applied {
+        generation: u64,
+    },
+    Status {
+        status: NetStatus,
+    },
     /// Nothing was changed; the reason names the object and the limit.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 /// Everything that netd must know to serve this host's ports. Level-triggered: always the whole.

@@ -6,5 +6,7 @@ pub mod id;
 pub mod mac;
 pub mod size;
 
-pub use id::{DiskId, FloatingIpId, HostId, ImageId, NetworkId, PortId, RouterId, SecurityGroupId, ServerId, SubnetId};
+pub use id::{
+    DiskId, FloatingIpId, HostId, ImageId, NetworkId, PortId, RouterId, SecurityGroupId, ServerId, SubnetId,
+};
 pub use mac::MacAddress;

@@ -2,6 +2,8 @@
 //!
 //! Needs root: without it the test fails, it is never skipped.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::fs::File;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;

@@ -1,5 +1,7 @@
 //! The daemon as the agent and a guest see it: started, changed, killed, ended.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;

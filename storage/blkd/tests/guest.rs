@@ -1,6 +1,8 @@
 //! A real guest on our disks while the daemon is killed again and again. Needs QEMU, genisoimage and the guest image
 //! (`tests/guest/build.sh`); where one is missing the test says so and proves nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

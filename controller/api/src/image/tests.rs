@@ -127,7 +127,7 @@ async fn an_image_from_record_to_download() {
     assert_eq!((part.status, part.bytes.as_slice()), (StatusCode::PARTIAL_CONTENT, QCOW2_MAGIC));
     assert_eq!(part.header("content-range"), format!("bytes 0-3/{}", data.len()));
 
-    assert_eq!(files(&cloud), [id.clone()]);
+    assert_eq!(files(&cloud), std::slice::from_ref(&id));
     assert_eq!(cloud.delete(&path, &token).await.status, StatusCode::NO_CONTENT);
     assert_eq!(cloud.get(&path, &token).await.status, StatusCode::NOT_FOUND);
     assert!(files(&cloud).is_empty());
