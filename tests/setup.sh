@@ -6,7 +6,8 @@
 # Groups: build (compile the programs), run (what the programs start), guest (make the guest image), client (the
 # openstack client, SSH), ebpf (compile the XDP program), test (test runners and checks), bench (peers in benches).
 # Packages are installed by apt as root (sudo is used elsewhere); everything else goes to the cache folder
-# ${XDG_CACHE_HOME:-~/.cache}/updraft and to cargo's bin folder. No service is started, systemd is not needed.
+# ${XDG_CACHE_HOME:-~/.cache}/updraft and to cargo's bin folder. No service is started, except that Debian starts Open
+# vSwitch's own when the bench group installs it; systemd is not needed.
 set -euo pipefail
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/updraft
@@ -131,7 +132,11 @@ packages_of() {
         need "hygiene of the scripts" shellcheck
         need "looking at XDP programs" bpftool
         ;;
-    bench) need "load, and the limit to compare with" fio qemu-utils qemu-system-common ;;
+    bench)
+        need "load, and the limit to compare with" fio qemu-utils qemu-system-common
+        need "peers and limit of the network benches" openvswitch-switch-dpdk dpdk dpdk-dev
+        need "counting system calls" strace
+        ;;
     *) die "unknown group $1 (build run guest client ebpf test bench)" ;;
     esac
 }

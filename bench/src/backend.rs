@@ -4,8 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use updraft_blk::Disk;
 use updraft_blk::device::BlockDevice;
 use updraft_blk::device::null::NullDevice;
@@ -18,6 +22,9 @@ use crate::measure::Failure;
 /// The size of the null device, in bytes; also of the peer's.
 pub const NULL_BYTES: u64 = 1 << 30;
 
+/// How long a process may take until it listens.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What a backend serves.
 #[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
@@ -28,6 +35,39 @@ pub enum Content<'a> {
     /// A layered volume.
     Volume(&'a Path),
 }
+
+/// Who runs where: two loops that look for work on the same core would wait for each other's time slices.
+#[derive(Clone, Copy, Debug)]
+pub enum Core {
+    Frontend,
+    Backend,
+    /// All of them: the process chooses for itself.
+    Any,
+}
+
+fn allowed() -> &'static CpuSet {
+    ALLOWED.get_or_init(|| sched_getaffinity(Pid::from_raw(0)).unwrap_or_default())
+}
+
+/// The frontend's and the backend's core, where there are two.
+pub fn cores() -> Option<(usize, usize)> {
+    let mut cores = (0..CpuSet::count()).filter(|&core| allowed().is_set(core).unwrap_or(false));
+    Some((cores.next()?, cores.next()?))
+}
+
+fn pin(core: Core) -> Result<(), Failure> {
+    let Some((frontend, backend)) = cores() else { return Ok(()) };
+    let mut set = CpuSet::new();
+    match core {
+        Core::Frontend => set.set(frontend).map_err(io::Error::from)?,
+        Core::Backend => set.set(backend).map_err(io::Error::from)?,
+        Core::Any => set = *allowed(),
+    }
+    Ok(sched_setaffinity(Pid::from_raw(0), &set).map_err(io::Error::from)?)
+}
+
+/// The cores that this process was given, before it chose among them.
+static ALLOWED: OnceLock<CpuSet> = OnceLock::new();
 
 /// A child process that serves a vhost-user socket; ended when dropped.
 #[derive(Debug)]
@@ -73,10 +113,38 @@ impl Backend {
         Self::spawn(command, socket)
     }
 
+    /// Starts the process on a core of its own, where there are two: it inherits that from this thread.
     fn spawn(mut command: Command, socket: &Path) -> Result<Self, Failure> {
-        let child = command.stdin(Stdio::null()).spawn();
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::spawn_on(command, socket, Core::Backend)
+    }
+
+    fn spawn_on(mut command: Command, socket: &Path, core: Core) -> Result<Self, Failure> {
+        pin(core)?;
+        let child = command.spawn();
+        pin(Core::Frontend)?;
         let child = child.map_err(|error| Failure::new(format!("cannot start {command:?}: {error}")))?;
         Ok(Self { child, socket: socket.to_path_buf() })
+    }
+
+    /// Starts any process and waits until `socket` is there.
+    ///
+    /// # Errors
+    /// It cannot be started, or ends, or takes longer than [`PATIENCE`].
+    pub fn start(command: Command, socket: &Path, core: Core) -> Result<Self, Failure> {
+        let name = format!("{command:?}");
+        let mut backend = Self::spawn_on(command, socket, core)?;
+        let deadline = Instant::now() + PATIENCE;
+        while !socket.exists() {
+            if let Some(status) = backend.child.try_wait()? {
+                return Err(Failure::new(format!("{name} ended: {status}; is it installed?")));
+            }
+            if Instant::now() > deadline {
+                return Err(Failure::new(format!("{name} does not listen")));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(backend)
     }
 
     pub fn pid(&self) -> u32 {

@@ -4,9 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod frames;
 mod measure;
+mod nic;
 mod report;
 mod scenarios;
+mod switches;
 mod target;
 
 use std::process::ExitCode;

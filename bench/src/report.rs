@@ -67,6 +67,8 @@ pub struct Report<'a> {
     pub figure: Figure,
     pub ours: Participant,
     pub peer: Participant,
+    /// Another peer, in the table, the plot and the promise.
+    pub second_peer: Option<Participant>,
     pub limit: Option<Participant>,
     pub target: Target,
 }
@@ -74,10 +76,12 @@ pub struct Report<'a> {
 impl Report<'_> {
     fn reached(&self) -> Reached {
         let (ours, peer) = (self.ours.median(), self.peer.median());
+        let second = self.second_peer.as_ref().map(Participant::median);
         let limit = self.limit.as_ref().map(Participant::median);
         let figure = |run: &Run| self.figure.of(run);
         Reached {
             ratio_peer: self.figure.ratio(figure(&ours), figure(&peer)),
+            ratio_second: second.map(|second| self.figure.ratio(figure(&ours), figure(&second))),
             ratio_limit: limit.map(|limit| self.figure.ratio(figure(&ours), figure(&limit))),
             over_limit_us: limit.map(|limit| ours.p50_us - limit.p50_us),
             cpu_ratio: ours.cpu_us / peer.cpu_us,
@@ -122,20 +126,23 @@ impl Report<'_> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 table,
-                "| {} | {:.0}/s | {:.2} us | {:.2} us | {:.2} us | {calls} | {} |",
+                "| {} | {:.0}/s | {} | {} | {} | {calls} | {} |",
                 participant.name,
                 run.rate_per_s,
-                run.p50_us,
-                run.p99_us,
-                run.cpu_us,
+                microseconds(run.p50_us),
+                microseconds(run.p99_us),
+                microseconds(run.cpu_us),
                 all.join(" ")
             );
+        }
+        if let (Some(second), Some(ratio)) = (&self.second_peer, self.reached().ratio_second) {
+            let _ = writeln!(table, "\nOurs by {}: {ratio:.2}.", second.name);
         }
         table
     }
 
     fn participants(&self) -> impl Iterator<Item = &Participant> {
-        [&self.ours, &self.peer].into_iter().chain(&self.limit)
+        [&self.ours, &self.peer].into_iter().chain(&self.second_peer).chain(&self.limit)
     }
 
     /// Writes table and plot to `bench/report/`; where they are.
@@ -177,4 +184,9 @@ impl Report<'_> {
         }
         svg + "</svg>\n"
     }
+}
+
+/// In steps that a packet's cost can be seen in; nothing where nothing was measured.
+fn microseconds(value: f64) -> String {
+    if value == 0.0 { "-".to_owned() } else { format!("{value:.3} us") }
 }

@@ -1,6 +1,7 @@
 //! What can be run. A scenario runs its participants in turn and gives a report.
 
 mod blk;
+mod net;
 
 use crate::measure::Failure;
 use crate::report::Report;
@@ -18,6 +19,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "blk-pc-qd1", measure: blk::page_cache_qd1 },
     Scenario { name: "blk-null", measure: blk::null },
     Scenario { name: "blk-mapped", measure: blk::mapped },
+    Scenario { name: "net-64b-sg", measure: net::small_frames },
 ];
 
 /// # Errors

@@ -21,6 +21,8 @@ pub struct Target {
     pub _command: String,
     /// Ours by the peer's, in the sense in which more is better.
     pub min_ratio_peer: Option<f64>,
+    /// Ours by the second peer's.
+    pub min_ratio_second: Option<f64>,
     /// Ours by the limit's, in the same sense.
     pub min_ratio_limit: Option<f64>,
     /// Ours less the limit's, of a median latency.
@@ -33,6 +35,8 @@ pub struct Target {
 #[derive(Clone, Copy, Debug)]
 pub struct Reached {
     pub ratio_peer: f64,
+    /// `None` where there is no second peer.
+    pub ratio_second: Option<f64>,
     /// `None` where there is no limit to compare with.
     pub ratio_limit: Option<f64>,
     pub over_limit_us: Option<f64>,
@@ -49,6 +53,7 @@ impl Target {
             limit.is_none_or(|limit| value.is_some_and(|value| value <= limit))
         };
         at_least(self.min_ratio_peer, Some(reached.ratio_peer))
+            && at_least(self.min_ratio_second, reached.ratio_second)
             && at_least(self.min_ratio_limit, reached.ratio_limit)
             && at_most(self.max_over_limit_us, reached.over_limit_us)
             && at_most(self.max_cpu_ratio, Some(reached.cpu_ratio))
@@ -72,7 +77,13 @@ mod tests {
     #[test]
     fn a_promise_is_kept_only_in_all_of_its_parts() {
         let target = find("blk-pc-qd32").unwrap();
-        let good = Reached { ratio_peer: 3.0, ratio_limit: Some(0.9), over_limit_us: None, cpu_ratio: 0.3 };
+        let good = Reached {
+            ratio_peer: 3.0,
+            ratio_second: None,
+            ratio_limit: Some(0.9),
+            over_limit_us: None,
+            cpu_ratio: 0.3,
+        };
         assert!(target.is_met(&good));
         assert!(!target.is_met(&Reached { ratio_peer: 2.4, ..good }));
         assert!(!target.is_met(&Reached { ratio_limit: None, ..good }));

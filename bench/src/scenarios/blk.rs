@@ -25,7 +25,7 @@ const ROUNDS: usize = 5;
 /// A backend that answers nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Requests made while strace counts.
-const TRACED: u64 = 20_000;
+const TRACED: u64 = 5_000;
 
 pub fn page_cache_qd32(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
     page_cache(name, target, 32, Figure::Rate)
@@ -59,7 +59,7 @@ fn page_cache(
         "{BLOCK}-byte random reads of a file of {FILE_BYTES} bytes in the page cache, {depth} under way."
     );
     let (ours, peer) = (ours.finish(&mut blocks)?, peer.finish(&mut blocks)?);
-    Ok(Report { name, work, figure, ours, peer, limit: Some(limit), target })
+    Ok(Report { name, work, figure, ours, peer, second_peer: None, limit: Some(limit), target })
 }
 
 /// Requests that do nothing: what the queue itself costs.
@@ -76,7 +76,7 @@ pub fn null(name: &'static str, target: Target) -> Result<Report<'static>, Failu
     }
     let work = format!("{BLOCK}-byte random reads of a device that does nothing, 32 under way.");
     let (ours, peer) = (ours.finish(&mut blocks)?, peer.finish(&mut blocks)?);
-    Ok(Report { name, work, figure: Figure::Rate, ours, peer, limit: None, target })
+    Ok(Report { name, work, figure: Figure::Rate, ours, peer, second_peer: None, limit: None, target })
 }
 
 /// A cloned volume beside the plain file that it is a clone of: what the layers cost.
@@ -101,7 +101,7 @@ pub fn mapped(name: &'static str, target: Target) -> Result<Report<'static>, Fai
     let work =
         format!("{BLOCK}-byte random reads, 32 under way, of a clone with every second chunk written once.");
     let (ours, peer) = (ours.finish(&mut blocks)?, peer.finish(&mut blocks)?);
-    Ok(Report { name, work, figure: Figure::Rate, ours, peer, limit: None, target })
+    Ok(Report { name, work, figure: Figure::Rate, ours, peer, second_peer: None, limit: None, target })
 }
 
 /// The files of a bench, gone with it.

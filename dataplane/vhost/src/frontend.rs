@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 use updraft_virtio::driver::{DriverQueue, GuestRam};
 
 use crate::event::EventFd;
-use crate::message::{F_PROTOCOL_FEATURES, Fields, Header, protocol_feature, request};
+use crate::message::protocol_feature::{CONFIG, MQ, MTU, REPLY_ACK, RESET_DEVICE};
+use crate::message::{F_PROTOCOL_FEATURES, Fields, Header, request};
 use crate::socket;
 
 /// How long a backend may take for an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What this half of the protocol can keep. DPDK offers STATUS, for one, and would wait for messages about it.
+const PROTOCOL_FEATURES: u64 = MQ | REPLY_ACK | MTU | CONFIG | RESET_DEVICE;
 
 /// A connection to a backend.
 #[derive(Debug)]
@@ -68,9 +72,9 @@ impl Frontend {
         let mut features = offered & wanted;
         if offered & F_PROTOCOL_FEATURES != 0 {
             features |= F_PROTOCOL_FEATURES;
-            let protocol = self.ask_word(request::GET_PROTOCOL_FEATURES)?;
+            let protocol = self.ask_word(request::GET_PROTOCOL_FEATURES)? & PROTOCOL_FEATURES;
             self.send_word(request::SET_PROTOCOL_FEATURES, protocol)?;
-            self.acknowledge = protocol & protocol_feature::REPLY_ACK != 0;
+            self.acknowledge = protocol & REPLY_ACK != 0;
         }
         self.features = features & !F_PROTOCOL_FEATURES;
         self.send_word(request::SET_FEATURES, features)?;
