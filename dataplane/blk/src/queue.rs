@@ -18,6 +18,9 @@ const RING_ENTRIES: u32 = 256;
 /// The most operations that one request becomes: its largest size in chunks of a volume, one for each, and slack.
 /// Requests are taken only while so many fit.
 const MAX_OPERATIONS_PER_REQUEST: usize = 520;
+/// The most requests that are taken before the kernel is entered. A larger batch would save little of the call, and
+/// the guest, which could make its next requests meanwhile, would wait for the answers to all of it.
+const MAX_BATCH: usize = 8;
 /// The longest time that a queue looks for requests without sleeping. Reached only while requests keep coming at
 /// shorter intervals than this; an idle queue sleeps at once.
 const MAX_SPIN: Duration = Duration::from_micros(40);
@@ -141,13 +144,13 @@ impl Queue {
 
     #[inline]
     fn take_requests(&mut self) -> bool {
-        let mut any = false;
-        while !self.retired && self.ring.room() >= MAX_OPERATIONS_PER_REQUEST {
+        let mut taken = 0;
+        while taken < MAX_BATCH && !self.retired && self.ring.room() >= MAX_OPERATIONS_PER_REQUEST {
             let mut chain = self.spare.pop().unwrap_or_default();
             match self.handle.queue.pop(&mut chain) {
                 Ok(true) => {
                     self.begin(chain);
-                    any = true;
+                    taken += 1;
                 }
                 Ok(false) => {
                     self.spare.push(chain);
@@ -159,7 +162,7 @@ impl Queue {
                 }
             }
         }
-        any
+        taken > 0
     }
 
     fn retire(&mut self) {

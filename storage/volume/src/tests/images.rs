@@ -32,11 +32,11 @@ fn qcow2(compressed: &[u8]) -> (Vec<u8>, Vec<u8>) {
     put(56, &1_u32.to_be_bytes());
     put(96, &4_u32.to_be_bytes());
     put(100, &104_u32.to_be_bytes());
-    put(2 * CLUSTER, &(3 * CLUSTER as u64 | 1 << 63).to_be_bytes());
+    put(2 * CLUSTER, &((3 * CLUSTER as u64) | (1 << 63)).to_be_bytes());
     let l2 = |index: usize| 3 * CLUSTER + index * 8;
-    put(l2(0), &(4 * CLUSTER as u64 | 1 << 63).to_be_bytes());
-    put(l2(3), &(4 * CLUSTER as u64 | 1 << 63 | 1).to_be_bytes());
-    put(l2(48), &(5 * CLUSTER as u64 | 1 << 63).to_be_bytes());
+    put(l2(0), &((4 * CLUSTER as u64) | (1 << 63)).to_be_bytes());
+    put(l2(3), &((4 * CLUSTER as u64) | (1 << 63) | 1).to_be_bytes());
+    put(l2(48), &((5 * CLUSTER as u64) | (1 << 63)).to_be_bytes());
     let at = 6 * CLUSTER + 100;
     let sectors = ((100 + compressed.len() - 1) / 512) as u64;
     put(l2(5), &(at as u64 | sectors << (62 - 8) | 1 << 62).to_be_bytes());
