@@ -1,5 +1,5 @@
 //! A real guest on our disks while the daemon is killed again and again. Needs QEMU, genisoimage and the guest image
-//! (`tests/guest/build.sh`); where one is missing the test says so and proves nothing.
+//! (`tests/guest/build.sh`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -134,11 +134,9 @@ impl Bench {
 
 #[test]
 fn a_guest_does_not_notice_that_its_daemon_is_killed() {
-    let Some(image) = image() else {
-        return eprintln!("skipped: the guest image is not built (tests/guest/build.sh)");
-    };
-    if !is_installed("qemu-system-x86_64") || !is_installed("genisoimage") {
-        return eprintln!("skipped: qemu-system-x86_64 or genisoimage is not installed");
+    let image = image().expect("the guest image is built (tests/guest/build.sh)");
+    for program in ["qemu-system-x86_64", "genisoimage"] {
+        assert!(is_installed(program), "{program} is not installed (tests/setup.sh)");
     }
     let bench = Bench::new(&image);
     let mut daemon = bench.start_daemon();
