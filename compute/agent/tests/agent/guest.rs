@@ -223,7 +223,7 @@ async fn a_whole_guest_lives_through_the_death_of_everything_around_it() {
     assert!(is_running(&observed, id));
 
     let mut console = log_in(&host, id).await;
-    let qemu = recorded_pid(&layout.qemu_process(id));
+    let qemu = recorded_pid(&layout.qemu_process(id)).await;
     type_line(&mut console, &format!("{CHECK}; echo check-ended-$?")).await;
     // Echoed: QEMU throws away what the guest has not read when its viewer goes.
     expect(&mut console, "check-ended-$").await;
@@ -237,7 +237,7 @@ async fn a_whole_guest_lives_through_the_death_of_everything_around_it() {
     host.start_agent().await;
     let log = until_logged(&host, id, "check-ended-0", 1).await;
     assert!(!log.contains("I/O error"), "{log}");
-    assert_eq!(recorded_pid(&layout.qemu_process(id)), qemu);
+    assert_eq!(recorded_pid(&layout.qemu_process(id)).await, qemu);
     host.controller().until("connected again", |observed| observed.ports.values().any(|up| *up)).await;
     let mut console = serial(&host, id).await;
     type_line(&mut console, "curl -s http://169.254.169.254/openstack/latest/meta_data.json; echo").await;
@@ -256,14 +256,12 @@ async fn a_whole_guest_lives_through_the_death_of_everything_around_it() {
     host.controller().change(|plan| plan.servers.clear());
     host.controller().until("removed", |observed| observed.servers.is_empty()).await;
     host.drop_agent().await;
-    let host_id = host.config.host_id.unwrap();
-    updraft_agent::host::cgroup::Cgroups::open(None, host_id).0.remove_root_if_empty();
 }
 
 async fn kill_blkd(layout: &Layout, id: ServerId) {
-    let blkd = recorded_pid(&layout.blkd_process(id));
+    let blkd = recorded_pid(&layout.blkd_process(id)).await;
     kill_process(Pid::from_raw(blkd as i32).unwrap(), Signal::KILL).unwrap();
-    while recorded_pid(&layout.blkd_process(id)) == blkd {
+    while recorded_pid(&layout.blkd_process(id)).await == blkd {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -69,7 +69,7 @@ async fn a_guest_from_plan_to_end() {
     assert_eq!(observed_server(&first, id).unwrap().epoch, 1);
     until_hellos(&host, id, 1).await;
     assert_eq!(type_on_serial(&host, id, "x").await.unwrap(), b"x");
-    let qemu = recorded_pid(&layout.qemu_process(id));
+    let qemu = recorded_pid(&layout.qemu_process(id)).await;
     let cgroup = std::fs::read_to_string(format!("/proc/{qemu}/cgroup")).unwrap();
     if inventory(&host).await.servers[0].cgroup.is_some() {
         assert!(
@@ -98,17 +98,17 @@ async fn agent_and_controller_die(host: &mut TestHost, id: ServerId, qemu: u32) 
     assert_eq!(type_on_serial(host, id, "y").await.unwrap(), b"y");
     host.controller = Some(Controller::start(address, shared).await);
     host.controller().until("running again", |observed| is_running(observed, id)).await;
-    assert_eq!(recorded_pid(&layout.qemu_process(id)), qemu);
+    assert_eq!(recorded_pid(&layout.qemu_process(id)).await, qemu);
     assert_eq!(hellos(host, id).await, 1);
 }
 
 async fn blkd_dies(host: &TestHost, layout: &Layout, id: ServerId, qemu: u32) {
-    let blkd = recorded_pid(&layout.blkd_process(id));
+    let blkd = recorded_pid(&layout.blkd_process(id)).await;
     kill_process(Pid::from_raw(blkd as i32).unwrap(), Signal::KILL).unwrap();
-    while recorded_pid(&layout.blkd_process(id)) == blkd {
+    while recorded_pid(&layout.blkd_process(id)).await == blkd {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(recorded_pid(&layout.qemu_process(id)), qemu);
+    assert_eq!(recorded_pid(&layout.qemu_process(id)).await, qemu);
     assert_eq!(type_on_serial(host, id, "z").await.unwrap(), b"z");
 }
 
@@ -124,7 +124,7 @@ async fn the_guest_is_rebooted_and_powers_itself_off(
             is_running(observed, id) && observed_server(observed, id).unwrap().epoch == 2
         })
         .await;
-    assert_ne!(recorded_pid(&layout.qemu_process(id)), qemu);
+    assert_ne!(recorded_pid(&layout.qemu_process(id)).await, qemu);
     assert!(start_ticks(qemu).is_err(), "the old QEMU is gone");
     until_hellos(host, id, 2).await;
 
@@ -132,7 +132,7 @@ async fn the_guest_is_rebooted_and_powers_itself_off(
     let stopped =
         |observed: &_| observed_server(observed, id).is_some_and(|s| s.state == ServerState::Stopped);
     host.controller().until("powered off", stopped).await;
-    let blkd = recorded_pid(&layout.blkd_process(id));
+    let blkd = recorded_pid(&layout.blkd_process(id)).await;
     assert!(start_ticks(blkd).is_err(), "a stopped server holds no process");
     // A new plan without a new epoch starts nothing.
     set_power(host, Power::On, 2);
@@ -146,7 +146,8 @@ async fn the_guest_is_rebooted_and_powers_itself_off(
 }
 
 async fn the_server_is_deleted(host: &mut TestHost, layout: &Layout, id: ServerId) {
-    let processes = [layout.qemu_process(id), layout.blkd_process(id)].map(|record| recorded_pid(&record));
+    let processes =
+        [recorded_pid(&layout.qemu_process(id)).await, recorded_pid(&layout.blkd_process(id)).await];
     host.controller().change(|plan| plan.servers.clear());
     host.controller().until("removed", |observed| observed.servers.is_empty()).await;
     for pid in processes {
@@ -161,6 +162,4 @@ async fn the_server_is_deleted(host: &mut TestHost, layout: &Layout, id: ServerI
     assert_eq!(reqwest::get(url).await.unwrap().status(), 401);
     assert_eq!(host.controller().shared.downloads.load(std::sync::atomic::Ordering::Relaxed), 1);
     host.drop_agent().await;
-    let host_id = host.config.host_id.unwrap();
-    updraft_agent::host::cgroup::Cgroups::open(None, host_id).0.remove_root_if_empty();
 }

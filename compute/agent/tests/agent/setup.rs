@@ -5,11 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha512};
 use tempfile::TempDir;
 use tokio::sync::watch;
 use updraft_agent::agent::Agent;
 use updraft_agent::config::{AcceleratorChoice, Config};
+use updraft_agent::host::cgroup::Cgroups;
+use updraft_agent::host::process::{Identity, start_ticks};
+use updraft_agent::layout::{Layout, ids_in};
 use updraft_base::{DiskId, HostId, ImageId, ServerId};
 use updraft_compute_api::metadata::ServerMetadata;
 use updraft_compute_api::observed::{HostObserved, ServerObserved, ServerState};
@@ -144,10 +148,52 @@ pub fn is_running(observed: &HostObserved, id: ServerId) -> bool {
     observed_server(observed, id).is_some_and(|server| server.state == ServerState::Running)
 }
 
-/// The pid in a process record.
-pub fn recorded_pid(record: &Path) -> u32 {
-    let text = std::fs::read(record).unwrap();
-    serde_json::from_slice::<serde_json::Value>(&text).unwrap()["pid"].as_u64().unwrap() as u32
+/// The pid in a process record, as soon as that is readable: a new process is just writing it.
+pub async fn recorded_pid(record: &Path) -> u32 {
+    loop {
+        if let Some(identity) = identity(record) {
+            return identity.pid;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn identity(record: &Path) -> Option<Identity> {
+    serde_json::from_slice(&std::fs::read(record).ok()?).ok()
+}
+
+/// A test that failed half-way has guests left, which no agent ends.
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        self.agent = None;
+        self.kill_processes();
+        let (cgroups, _) = Cgroups::open(None, self.config.host_id.unwrap());
+        for dir in cgroups.servers().into_iter().filter_map(|id| cgroups.existing(id)) {
+            for leaf in [dir.join("qemu"), dir.join("blkd"), dir] {
+                // The kernel lets go of a cgroup a little after its last process has ended.
+                while leaf.exists() && std::fs::remove_dir(&leaf).is_err() {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+        cgroups.remove_root_if_empty();
+    }
+}
+
+impl TestHost {
+    fn kill_processes(&self) {
+        let layout = Layout::new(&self.config.state_dir, &self.config.run_dir);
+        for id in ids_in::<ServerId>(&layout.servers_dir()) {
+            for identity in
+                [layout.qemu_process(id), layout.blkd_process(id)].iter().filter_map(|path| identity(path))
+            {
+                let lives = start_ticks(identity.pid).is_ok_and(|ticks| ticks == identity.start_ticks);
+                if let Some(pid) = Pid::from_raw(identity.pid as i32).filter(|_| lives) {
+                    let _ = kill_process(pid, Signal::KILL);
+                }
+            }
+        }
+    }
 }
 
 /// Another program of the workspace, built into the same folder.
