@@ -2,13 +2,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, OFlags, fallocate};
 use uuid::Uuid;
 
 use crate::error::VolumeError;
@@ -50,7 +50,11 @@ impl Layer {
 
     fn open_file(path: &Path, write: bool) -> Result<Self, VolumeError> {
         let failed = |action| VolumeError::io(action, path);
-        let file = OpenOptions::new().read(true).write(write).open(path).map_err(failed("cannot open"))?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(write);
+        // Reads leave the inode alone. Only the file's owner may ask for that.
+        let quiet = options.clone().custom_flags(OFlags::NOATIME.bits() as i32).open(path);
+        let file = quiet.or_else(|_| options.open(path)).map_err(failed("cannot open"))?;
         let mut bytes = [0; HEADER_BYTES];
         file.read_exact_at(&mut bytes, 0).map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => bad(path, "it is shorter than a header"),

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +28,11 @@ impl RawFile {
     /// # Errors
     /// The file cannot be opened in this mode.
     pub fn open(path: &Path, read_only: bool) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).write(!read_only).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(!read_only);
+        // Reads leave the inode alone. Only the file's owner may ask for that.
+        let quiet = options.clone().custom_flags(libc::O_NOATIME).open(path);
+        let mut file = quiet.or_else(|_| options.open(path))?;
         let size_bytes = file.seek(SeekFrom::End(0))? / SECTOR * SECTOR;
         let geometry =
             Geometry { size_bytes, read_only, discard_granularity_bytes: DISCARD_GRANULARITY_BYTES };
