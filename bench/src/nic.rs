@@ -13,16 +13,17 @@ use crate::frames::{FRAME_BYTES, Frame};
 use crate::measure::Failure;
 
 /// Frames that are shown to the backend at once.
-pub const BURST: u16 = 32;
+pub const BURST: usize = 32;
 
 /// How long to wait for a backend that is starting.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Where the guest's memory begins.
 const RAM_ADDRESS: u64 = 0x4000_0000;
 const RAM_BYTES: usize = 4 << 20;
-/// Descriptors. All that are under way fit into the receiver's ring, so that a pause of this side costs no frame.
+/// Descriptors. The receiver's ring has room for all that can be sent between two looks at it, and for those that were
+/// under way before, so that no frame is lost for want of a buffer, even when this side is kept from its core.
 const SEND_RING: u16 = 256;
-const RECEIVE_RING: u16 = 2 * SEND_RING;
+const RECEIVE_RING: u16 = 4 * SEND_RING;
 const BUFFER_BYTES: u32 = 2048;
 /// The virtio-net header with `VERSION_1` (virtio 1.2, 5.1.6); all zeroes: nothing is left to the device.
 const HEADER_BYTES: u32 = 12;
@@ -183,7 +184,7 @@ impl Card {
             self.rx.give(head);
         }
         // Not one by one: each showing takes a cache line away from the backend.
-        if self.rx.hidden >= BURST {
+        if usize::from(self.rx.hidden) >= BURST {
             self.rx.show();
         }
         Ok(u64::from(count))

@@ -313,7 +313,9 @@ impl OpenVswitch<'_> {
 
     fn start_vswitchd(&self) -> Result<Backend, Failure> {
         let control = self.path("v.ctl");
-        let mut command = tied(Path::new(VSWITCHD));
+        // Its bridges are network devices of fixed names: in a namespace of its own, it meets no other Open vSwitch.
+        let mut command = tied(Path::new("unshare"));
+        command.args(["--net", "--", VSWITCHD]);
         self.prepare(&mut command).arg(self.database()).arg(format!("--unixctl={control}"));
         command.arg(format!("--log-file={}", self.path("v.log"))).arg("-vconsole:off");
         command.stdout(Stdio::null()).stderr(Stdio::null());
