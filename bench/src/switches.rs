@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -124,9 +125,17 @@ impl Switch {
         }
         command.args(["--", "--forward-mode=io", "--nb-cores=1", "--auto-start", "--total-num-mbufs=8192"]);
         // It ends with its input.
-        command.stdin(Stdio::piped()).stdout(File::create(directory.path().join("log"))?);
-        command.stderr(Stdio::null());
+        let log = directory.path().join("log");
+        command.stdin(Stdio::piped()).stdout(File::create(&log)?).stderr(Stdio::null());
         let processes = vec![Backend::start(command, &sockets[1], Core::Any)?];
+        // Its sockets are there before its ports are set up; who connects too early is thrown out.
+        let deadline = Instant::now() + PATIENCE;
+        while !fs::read_to_string(&log)?.contains("Checking link statuses") {
+            if Instant::now() > deadline {
+                return Err(Failure::new("testpmd does not set its ports up"));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
         Ok(Self { processes, sockets, policy: Policy::None, _directory: directory })
     }
 

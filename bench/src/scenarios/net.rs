@@ -55,8 +55,8 @@ struct Driven {
 
 impl Driven {
     fn new(name: &str, switch: Switch) -> Result<Self, Failure> {
-        let mut wire = Wire::plug(&switch)?;
         let named = |error: Failure| Failure::new(format!("{name}: {error}"));
+        let mut wire = Wire::plug(&switch).map_err(named)?;
         wire.open_flows().and_then(|()| wire.prove(switch.policy)).map_err(named)?;
         switch.pause()?;
         Ok(Self { wire, switch, participant: Participant::new(name) })
