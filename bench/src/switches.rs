@@ -23,8 +23,8 @@ use crate::measure::Failure;
 
 /// How long a daemon may take until it listens, and for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Huge pages of 2 MiB that one Open vSwitch takes: its 128 MiB (see [`OpenVswitch::dpdk_settings`]) and some to spare.
-const PAGES_PER_SWITCH: u64 = 80;
+/// Huge pages of 2 MiB that one Open vSwitch takes: its 256 MiB (see [`OpenVswitch::dpdk_settings`]) and some to spare.
+const PAGES_PER_SWITCH: u64 = 144;
 const VSWITCHD: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
@@ -301,10 +301,11 @@ impl OpenVswitch<'_> {
         Backend::start(command, Path::new(&socket), Core::Any)
     }
 
-    /// One core for its housekeeping, shared with the frontend, and one that forwards. Memory for some ten thousand
-    /// packets, where a few hundred are under way. Huge pages are not named in the file system, so that they are free
+    /// One core for its housekeeping, shared with the frontend, and one that forwards. A pool of packets for each port:
+    /// the shared one is first tried far larger than the memory, and meanwhile a port that connects finds none. Both are
+    /// large against the few hundred packets that are under way. Huge pages are not named in the file system, so that they are free
     /// again however the process ends.
-    fn dpdk_settings(&self) -> Result<[&'static str; 8], Failure> {
+    fn dpdk_settings(&self) -> Result<[&'static str; 9], Failure> {
         match cores() {
             Some((0, 1)) => Ok([
                 "--no-wait",
@@ -312,7 +313,8 @@ impl OpenVswitch<'_> {
                 "Open_vSwitch",
                 ".",
                 "other_config:dpdk-init=true",
-                "other_config:dpdk-extra=\"--in-memory -m 128 --socket-limit 128 --no-pci --no-telemetry\"",
+                "other_config:dpdk-extra=\"--in-memory -m 256 --socket-limit 256 --no-pci --no-telemetry\"",
+                "other_config:per-port-memory=true",
                 "other_config:dpdk-lcore-mask=0x1",
                 "other_config:pmd-cpu-mask=0x2",
             ]),
