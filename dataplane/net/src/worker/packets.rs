@@ -92,9 +92,10 @@ impl<'a> PacketLoop<'a> {
         for chain in &self.chains[..count] {
             queue.handle.queue.complete(chain.ticket(), 0);
         }
-        queue.handle.publish();
+        // Counted first: who has the buffers back finds them in the counters.
         queue.port.counters.tx_packets.fetch_add(count as u64, Ordering::Relaxed);
         queue.port.counters.tx_bytes.fetch_add(bytes, Ordering::Relaxed);
+        queue.handle.publish();
         broken.map_or(Ok(count), Err)
     }
 
