@@ -7,7 +7,6 @@ mod caller;
 mod clock;
 mod config;
 mod error;
-mod nudge;
 mod password;
 
 pub mod compute;
@@ -29,8 +28,8 @@ pub use caller::Caller;
 pub use clock::Clock;
 pub use config::{Config, Secret};
 pub use error::{Error, ErrorKind, Result};
-pub use nudge::{Nudge, Topic};
 pub use password::{MAX_PASSWORD_BYTES, Passwords};
+pub use updraft_bus::{Nudge, Topic};
 
 /// Everything a use case needs; cheap to clone.
 #[derive(Clone, Debug)]
@@ -71,7 +70,7 @@ impl Core {
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
         self.store.write(work).await
     }

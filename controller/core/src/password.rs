@@ -58,7 +58,7 @@ impl Passwords {
     async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce() -> Result<T> + Send + 'static,
+        F: FnOnce() -> Result<T> + Clone + Send + 'static,
     {
         let _place = self.places.try_acquire().map_err(|_| overloaded())?;
         let _turn = self.turns.acquire().await.map_err(|_| overloaded())?;

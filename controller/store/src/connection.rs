@@ -8,10 +8,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{MySql, Sqlite, SqlitePool};
 
 use crate::error::StoreError;
 use crate::migrations;
+use crate::query::query;
 
 /// A future that a transaction runs; see [`Store::write`].
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -36,7 +37,14 @@ pub struct Store {
 /// One connection to the database, for as long as the value lives.
 #[derive(Debug)]
 pub struct Conn {
-    connection: PoolConnection<Sqlite>,
+    connection: Connection,
+}
+
+/// The driver's connection, for [`crate::query`].
+#[derive(Debug)]
+pub(crate) enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    MySql(PoolConnection<MySql>),
 }
 
 /// A connection inside a write transaction.
@@ -71,19 +79,22 @@ impl Store {
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
     /// deadlock, but it keeps a reader from others for no use.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        Ok(Conn { connection: self.readers.acquire().await? })
+        Ok(Conn { connection: Connection::Sqlite(self.readers.acquire().await?) })
     }
 
     /// Runs `work` in one write transaction: commits when it returns `Ok`, rolls back when it returns
     /// `Err` or panics.
     ///
-    /// The work runs in a task of its own, so a client that hangs up (its handler's future is dropped)
+    /// The work may run more than once: MySQL rolls one of two conflicting transactions back, and then a clone of
+    /// the closure starts from the beginning. So it must leave everything outside the transaction alone.
+    ///
+    /// It runs in a task of its own, so a client that hangs up (its handler's future is dropped)
     /// never cuts a transaction in half nor leaves one open on the connection.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone + Send + 'static,
     {
         let writer = self.writer.clone();
         match tokio::spawn(async move { transact(&writer, work).await }).await {
@@ -105,7 +116,7 @@ where
     F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
 {
     let connection = writer.acquire().await.map_err(StoreError::from)?;
-    let mut tx = Tx { conn: Conn { connection } };
+    let mut tx = Tx { conn: Conn { connection: Connection::Sqlite(connection) } };
     // IMMEDIATE: a transaction that starts by reading and then writes would get "busy" at once.
     tx.statement("BEGIN IMMEDIATE").await?;
     match AssertUnwindSafe(work(&mut tx)).catch_unwind().await {
@@ -129,7 +140,7 @@ where
 
 impl Tx {
     async fn statement(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        sqlx::query(sql).execute(self.raw()).await?;
+        query(sql).execute(self).await?;
         Ok(())
     }
 
@@ -142,8 +153,8 @@ impl Tx {
 }
 
 impl Conn {
-    /// The driver's connection, for the queries in this crate.
-    pub(crate) fn raw(&mut self) -> &mut SqliteConnection {
+    /// The driver's connection, for [`crate::query`] alone.
+    pub(crate) fn raw(&mut self) -> &mut Connection {
         &mut self.connection
     }
 }

@@ -7,6 +7,7 @@
 mod connection;
 mod error;
 mod migrations;
+mod query;
 mod select;
 
 pub mod compute;

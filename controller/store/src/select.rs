@@ -1,51 +1,46 @@
 //! A `SELECT` with optional conditions. Column names and clauses are literals of this crate; values are
 //! always bound.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Encode, QueryBuilder, Sqlite, Type};
-
 use crate::connection::Conn;
 use crate::error::StoreError;
+use crate::query::{Query, Row, Value};
 
 pub(crate) struct Select {
-    builder: QueryBuilder<Sqlite>,
+    sql: String,
+    values: Vec<Value>,
     joiner: &'static str,
 }
 
 impl Select {
     /// `sql` is everything up to, and without, `WHERE`.
     pub fn new(sql: &'static str) -> Self {
-        Self { builder: QueryBuilder::new(sql), joiner: " WHERE " }
+        Self { sql: sql.to_owned(), values: Vec::new(), joiner: " WHERE " }
     }
 
     /// A condition without values.
     pub fn and(mut self, condition: &'static str) -> Self {
         self.next_condition();
-        self.builder.push(condition);
+        self.sql.push_str(condition);
         self
     }
 
     /// `column = value`; nothing when there is no value to compare with.
-    pub fn and_eq<'t, T>(self, column: &'static str, value: Option<T>) -> Self
-    where
-        T: Encode<'t, Sqlite> + Type<Sqlite>,
-    {
+    pub fn and_eq(self, column: &'static str, value: Option<impl Into<Value>>) -> Self {
         self.and_compare(column, " = ", value)
     }
 
     /// `column operator value`; nothing when there is no value to compare with.
-    pub fn and_compare<'t, T>(
+    pub fn and_compare(
         mut self,
         column: &'static str,
         operator: &'static str,
-        value: Option<T>,
-    ) -> Self
-    where
-        T: Encode<'t, Sqlite> + Type<Sqlite>,
-    {
+        value: Option<impl Into<Value>>,
+    ) -> Self {
         if let Some(value) = value {
             self.next_condition();
-            self.builder.push(column).push(operator).push_bind(value);
+            self.sql.push_str(column);
+            self.sql.push_str(operator);
+            self = self.bind(value);
         }
         self
     }
@@ -54,17 +49,12 @@ impl Select {
     pub fn and_in(mut self, column: &'static str, values: Option<&[String]>) -> Self {
         let Some(values) = values else { return self };
         self.next_condition();
-        if values.is_empty() {
-            self.builder.push("1 = 0");
-            return self;
+        let Some((first, others)) = values.split_first() else { return self.raw("1 = 0") };
+        self = self.raw(column).raw(" IN (").bind(first);
+        for value in others {
+            self = self.raw(", ").bind(value);
         }
-        self.builder.push(column).push(" IN (");
-        let mut list = self.builder.separated(", ");
-        for value in values {
-            list.push_bind(value.clone());
-        }
-        self.builder.push(")");
-        self
+        self.raw(")")
     }
 
     /// Starts a condition that [`Self::raw`] and [`Self::bind`] then spell out.
@@ -75,34 +65,32 @@ impl Select {
 
     /// Literal SQL at this point.
     pub fn raw(mut self, sql: &'static str) -> Self {
-        self.builder.push(sql);
+        self.sql.push_str(sql);
         self
     }
 
     /// A bound value at this point.
-    pub fn bind<'t, T>(mut self, value: T) -> Self
-    where
-        T: Encode<'t, Sqlite> + Type<Sqlite>,
-    {
-        self.builder.push_bind(value);
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.sql.push('?');
+        self.values.push(value.into());
         self
     }
 
     /// `ORDER BY clause`, and `LIMIT` when there is one.
-    pub fn order(mut self, clause: &'static str, limit: Option<u32>) -> Self {
-        self.builder.push(" ORDER BY ").push(clause);
-        if let Some(limit) = limit {
-            self.builder.push(" LIMIT ").push_bind(i64::from(limit));
+    pub fn order(self, clause: &'static str, limit: Option<u32>) -> Self {
+        let ordered = self.raw(" ORDER BY ").raw(clause);
+        match limit {
+            Some(limit) => ordered.raw(" LIMIT ").bind(limit),
+            None => ordered,
         }
-        self
     }
 
-    pub async fn fetch(mut self, conn: &mut Conn) -> Result<Vec<SqliteRow>, StoreError> {
-        Ok(self.builder.build().fetch_all(conn.raw()).await?)
+    pub async fn fetch(self, conn: &mut Conn) -> Result<Vec<Row>, StoreError> {
+        Query::composed(self.sql, self.values).fetch_all(conn).await
     }
 
     fn next_condition(&mut self) {
-        self.builder.push(self.joiner);
+        self.sql.push_str(self.joiner);
         self.joiner = " AND ";
     }
 }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use sqlx::Row;
 use tempfile::TempDir;
 use updraft_model::Timestamp;
 use updraft_model::identity::Domain;
 
 use crate::identity::domain;
+use crate::query::query;
 use crate::{Store, StoreError, StoreErrorKind};
 
 async fn store() -> (TempDir, Store) {
@@ -120,7 +120,7 @@ async fn readers_cannot_write_and_do_not_wait_for_a_writer() {
         .unwrap();
     assert_eq!((seen, count(&other).await), (1, 2));
     let mut conn = other.read().await.unwrap();
-    assert!(sqlx::query("DELETE FROM domains").execute(conn.raw()).await.is_err());
+    assert!(query("DELETE FROM domains").execute(&mut conn).await.is_err());
 }
 
 #[tokio::test]
@@ -130,9 +130,11 @@ async fn commits_are_durable_and_references_hold() {
         .write::<_, StoreError, _>(|tx| {
             Box::pin(async move {
                 let mut values = Vec::new();
-                for pragma in ["PRAGMA synchronous", "PRAGMA foreign_keys"] {
-                    let row = sqlx::query(sqlx::AssertSqlSafe(pragma)).fetch_one(tx.raw()).await?;
-                    values.push(row.try_get::<i64, _>(0)?);
+                for (pragma, column) in
+                    [("PRAGMA synchronous", "synchronous"), ("PRAGMA foreign_keys", "foreign_keys")]
+                {
+                    let row = query(pragma).fetch_one(tx).await?;
+                    values.push(row.try_get::<i64>(column)?);
                 }
                 Ok(values)
             })

@@ -38,6 +38,7 @@ pub struct CreatedServers {
 }
 
 /// A request whose image was looked up and whose form was checked.
+#[derive(Clone)]
 struct Wanted {
     request: CreateServer,
     image: Image,

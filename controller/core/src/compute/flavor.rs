@@ -149,7 +149,7 @@ async fn change(
     core: &Core,
     caller: &Caller,
     id: &str,
-    work: impl FnOnce(&mut Flavor) -> Result<()> + Send + 'static,
+    work: impl FnOnce(&mut Flavor) -> Result<()> + Clone + Send + 'static,
 ) -> Result<Flavor> {
     require_admin(caller)?;
     let id = id.to_owned();

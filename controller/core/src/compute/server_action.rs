@@ -107,7 +107,7 @@ async fn note(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Server, &Caller) -> Result<()> + Send + 'static,
+    change: impl FnOnce(&mut Server, &Caller) -> Result<()> + Clone + Send + 'static,
 ) -> Result<()> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {

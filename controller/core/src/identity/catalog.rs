@@ -145,7 +145,7 @@ pub async fn update_service(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Service) + Send + 'static,
+    change: impl FnOnce(&mut Service) + Clone + Send + 'static,
 ) -> Result<Service> {
     require_admin(caller)?;
     let id = id.to_owned();
@@ -211,7 +211,7 @@ pub async fn update_endpoint(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Endpoint) + Send + 'static,
+    change: impl FnOnce(&mut Endpoint) + Clone + Send + 'static,
 ) -> Result<Endpoint> {
     require_admin(caller)?;
     let id = id.to_owned();

@@ -74,7 +74,7 @@ fn step(image: &mut Image, event: ImageEvent) -> Result<()> {
 
 async fn edit<F>(core: &Core, caller: &Caller, id: &str, change: F) -> Result<Image>
 where
-    F: FnOnce(&mut Image) -> Result<()> + Send + 'static,
+    F: FnOnce(&mut Image) -> Result<()> + Clone + Send + 'static,
 {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {

@@ -6,7 +6,7 @@ use updraft_model::compute::{Program, Server, Step, Task, TaskStatus};
 use updraft_store::compute::{server, task};
 
 use super::step::{self, Outcome, Work};
-use crate::nudge::Topic;
+use crate::Topic;
 use crate::{Core, Error, Result};
 
 /// How long a worker may take for one step before another may take the task over. A step is one transaction.

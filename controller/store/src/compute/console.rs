@@ -1,8 +1,8 @@
-use sqlx::Row;
 use updraft_model::Timestamp;
 
 use crate::connection::Tx;
 use crate::error::StoreError;
+use crate::query::query;
 
 /// Keeps a ticket, by its hash, and clears those that nobody used in time.
 pub async fn insert(
@@ -13,16 +13,14 @@ pub async fn insert(
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM console_tickets WHERE expires_at < ?").bind(now.0).execute(tx.raw()).await?;
-    sqlx::query(
-        "INSERT INTO console_tickets (token_sha256, server_id, kind, expires_at) VALUES (?, ?, ?, ?)",
-    )
-    .bind(token_sha256)
-    .bind(server_id)
-    .bind(kind)
-    .bind(expires_at.0)
-    .execute(tx.raw())
-    .await?;
+    query("DELETE FROM console_tickets WHERE expires_at < ?").bind(now.0).execute(tx).await?;
+    query("INSERT INTO console_tickets (token_sha256, server_id, kind, expires_at) VALUES (?, ?, ?, ?)")
+        .bind(token_sha256)
+        .bind(server_id)
+        .bind(kind)
+        .bind(expires_at.0)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -34,18 +32,15 @@ pub async fn take(
     kind: &str,
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT server_id FROM console_tickets WHERE token_sha256 = ? AND kind = ? AND expires_at >= ?",
     )
     .bind(token_sha256)
     .bind(kind)
     .bind(now.0)
-    .fetch_optional(tx.raw())
+    .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    sqlx::query("DELETE FROM console_tickets WHERE token_sha256 = ?")
-        .bind(token_sha256)
-        .execute(tx.raw())
-        .await?;
+    query("DELETE FROM console_tickets WHERE token_sha256 = ?").bind(token_sha256).execute(tx).await?;
     Ok(Some(row.try_get("server_id")?))
 }

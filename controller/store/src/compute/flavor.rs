@@ -1,10 +1,9 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::compute::Flavor;
 
 use super::{from_json, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, name, vcpus, memory_mib, disk_gib, ephemeral_gib, swap_mib, rxtx_factor, is_public, \
@@ -20,9 +19,9 @@ pub struct FlavorFilter {
     pub min_memory_mib: Option<i64>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Flavor, StoreError> {
+fn from_row(row: &Row) -> Result<Flavor, StoreError> {
     let number = |column: &'static str| -> Result<u32, StoreError> {
-        u32::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::corrupt(column))
+        u32::try_from(row.try_get::<i64>(column)?).map_err(|_| StoreError::corrupt(column))
     };
     Ok(Flavor {
         id: row.try_get("id")?,
@@ -36,13 +35,13 @@ fn from_row(row: &SqliteRow) -> Result<Flavor, StoreError> {
         is_public: row.try_get("is_public")?,
         disabled: row.try_get("disabled")?,
         description: row.try_get("description")?,
-        extra_specs: from_json(row.try_get("extra_specs")?, "flavors.extra_specs")?,
+        extra_specs: from_json(&row.try_get::<String>("extra_specs")?, "flavors.extra_specs")?,
     })
 }
 
 /// Adds a flavor. `Duplicate` when the id or the name is taken.
 pub async fn insert(tx: &mut Tx, flavor: &Flavor) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO flavors (id, name, vcpus, memory_mib, disk_gib, ephemeral_gib, swap_mib, rxtx_factor, is_public, \
          disabled, description, extra_specs) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -58,26 +57,26 @@ pub async fn insert(tx: &mut Tx, flavor: &Flavor) -> Result<(), StoreError> {
     .bind(flavor.disabled)
     .bind(&flavor.description)
     .bind(to_json(&flavor.extra_specs)?)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes what may change: the description and the extra specs.
 pub async fn update(tx: &mut Tx, flavor: &Flavor) -> Result<(), StoreError> {
-    sqlx::query("UPDATE flavors SET description = ?, extra_specs = ? WHERE id = ?")
+    query("UPDATE flavors SET description = ?, extra_specs = ? WHERE id = ?")
         .bind(&flavor.description)
         .bind(to_json(&flavor.extra_specs)?)
         .bind(&flavor.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// False when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM flavors WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM flavors WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Flavor>, StoreError> {
@@ -103,29 +102,29 @@ pub async fn list(conn: &mut Conn, filter: &FlavorFilter) -> Result<Vec<Flavor>,
 
 /// The projects that were given a flavor that is not public.
 pub async fn list_access(conn: &mut Conn, flavor_id: &str) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT project_id FROM flavor_access WHERE flavor_id = ? ORDER BY project_id")
+    let rows = query("SELECT project_id FROM flavor_access WHERE flavor_id = ? ORDER BY project_id")
         .bind(flavor_id)
-        .fetch_all(conn.raw())
+        .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok(row.try_get("project_id")?)).collect()
 }
 
 /// `Duplicate` when the project has it already.
 pub async fn add_access(tx: &mut Tx, flavor_id: &str, project_id: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO flavor_access (flavor_id, project_id) VALUES (?, ?)")
+    query("INSERT INTO flavor_access (flavor_id, project_id) VALUES (?, ?)")
         .bind(flavor_id)
         .bind(project_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// False when the project did not have it.
 pub async fn remove_access(tx: &mut Tx, flavor_id: &str, project_id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM flavor_access WHERE flavor_id = ? AND project_id = ?")
+    let changed = query("DELETE FROM flavor_access WHERE flavor_id = ? AND project_id = ?")
         .bind(flavor_id)
         .bind(project_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }

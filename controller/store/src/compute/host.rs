@@ -1,5 +1,3 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::compute::Host;
 use updraft_model::compute::host::{Capacity, Claim, VCPU_OVERCOMMIT};
@@ -7,13 +5,14 @@ use updraft_model::compute::host::{Capacity, Claim, VCPU_OVERCOMMIT};
 use super::{from_json, signed, to_json, unsigned};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, hostname, agent_url, vcpus, memory_mib, disk_gib, disk_free_gib, claimed_vcpus, \
                       claimed_memory_mib, claimed_disk_gib, plan_generation, seen_generation, disabled, \
                       disabled_reason, forced_down, last_seen_at, created_at, observed FROM hosts";
 
-fn from_row(row: &SqliteRow) -> Result<Host, StoreError> {
+fn from_row(row: &Row) -> Result<Host, StoreError> {
     let number = |column: &'static str| -> Result<u64, StoreError> { unsigned(row.try_get(column)?, column) };
     Ok(Host {
         id: row.try_get("id")?,
@@ -37,13 +36,13 @@ fn from_row(row: &SqliteRow) -> Result<Host, StoreError> {
         forced_down: row.try_get("forced_down")?,
         last_seen_at: Timestamp(row.try_get("last_seen_at")?),
         created_at: Timestamp(row.try_get("created_at")?),
-        observed: from_json(row.try_get("observed")?, "hosts.observed")?,
+        observed: from_json(&row.try_get::<String>("observed")?, "hosts.observed")?,
     })
 }
 
 /// Adds a host at its first report.
 pub async fn insert(tx: &mut Tx, host: &Host) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO hosts (id, hostname, agent_url, vcpus, memory_mib, disk_gib, disk_free_gib, claimed_vcpus, \
          claimed_memory_mib, claimed_disk_gib, plan_generation, seen_generation, disabled, disabled_reason, \
          forced_down, last_seen_at, created_at, observed) \
@@ -61,14 +60,14 @@ pub async fn insert(tx: &mut Tx, host: &Host) -> Result<(), StoreError> {
     .bind(host.last_seen_at.0)
     .bind(host.created_at.0)
     .bind(to_json(&host.observed)?)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes what the host reports of itself.
 pub async fn update_report(tx: &mut Tx, host: &Host) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE hosts SET hostname = ?, agent_url = ?, vcpus = ?, memory_mib = ?, disk_gib = ?, disk_free_gib = ?, \
          seen_generation = ?, last_seen_at = ?, observed = ? WHERE id = ?",
     )
@@ -82,19 +81,19 @@ pub async fn update_report(tx: &mut Tx, host: &Host) -> Result<(), StoreError> {
     .bind(host.last_seen_at.0)
     .bind(to_json(&host.observed)?)
     .bind(&host.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes what an administrator decides.
 pub async fn update_service(tx: &mut Tx, host: &Host) -> Result<(), StoreError> {
-    sqlx::query("UPDATE hosts SET disabled = ?, disabled_reason = ?, forced_down = ? WHERE id = ?")
+    query("UPDATE hosts SET disabled = ?, disabled_reason = ?, forced_down = ? WHERE id = ?")
         .bind(host.disabled)
         .bind(&host.disabled_reason)
         .bind(host.forced_down)
         .bind(&host.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -112,32 +111,26 @@ pub async fn list(conn: &mut Conn) -> Result<Vec<Host>, StoreError> {
 
 /// Only the generation of the host's plan: what a waiting pull asks again and again.
 pub async fn plan_generation(conn: &mut Conn, id: &str) -> Result<Option<u64>, StoreError> {
-    let row = sqlx::query("SELECT plan_generation FROM hosts WHERE id = ?")
-        .bind(id)
-        .fetch_optional(conn.raw())
-        .await?;
+    let row = query("SELECT plan_generation FROM hosts WHERE id = ?").bind(id).fetch_optional(conn).await?;
     row.map(|row| unsigned(row.try_get("plan_generation")?, "hosts.plan_generation")).transpose()
 }
 
 /// The host's plan has changed; answers the new generation. In the transaction of the change.
 pub async fn bump_plan(tx: &mut Tx, id: &str) -> Result<u64, StoreError> {
-    sqlx::query("UPDATE hosts SET plan_generation = plan_generation + 1 WHERE id = ?")
-        .bind(id)
-        .execute(tx.raw())
-        .await?;
+    query("UPDATE hosts SET plan_generation = plan_generation + 1 WHERE id = ?").bind(id).execute(tx).await?;
     Ok(plan_generation(tx, id).await?.unwrap_or(0))
 }
 
 /// The plans of all hosts may have changed: something of the network that more than one may carry.
 pub async fn bump_all_plans(tx: &mut Tx) -> Result<(), StoreError> {
-    sqlx::query("UPDATE hosts SET plan_generation = plan_generation + 1").execute(tx.raw()).await?;
+    query("UPDATE hosts SET plan_generation = plan_generation + 1").execute(tx).await?;
     Ok(())
 }
 
 /// Takes `claim` of the host, if it has that much left and takes servers at all; false when not. The condition and
 /// the change are one statement, so two claims never take the same memory.
 pub async fn claim(tx: &mut Tx, id: &str, claim: Claim) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "UPDATE hosts SET claimed_vcpus = claimed_vcpus + ?, claimed_memory_mib = claimed_memory_mib + ?, \
          claimed_disk_gib = claimed_disk_gib + ? \
          WHERE id = ? AND disabled = 0 AND forced_down = 0 AND claimed_vcpus + ? <= vcpus * ? \
@@ -151,14 +144,14 @@ pub async fn claim(tx: &mut Tx, id: &str, claim: Claim) -> Result<bool, StoreErr
     .bind(signed(VCPU_OVERCOMMIT))
     .bind(signed(claim.memory_mib))
     .bind(signed(claim.disk_gib))
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Gives `claim` back. The caller makes sure, by the server's row, that it happens once.
 pub async fn release(tx: &mut Tx, id: &str, claim: Claim) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE hosts SET claimed_vcpus = claimed_vcpus - ?, claimed_memory_mib = claimed_memory_mib - ?, \
          claimed_disk_gib = claimed_disk_gib - ? WHERE id = ?",
     )
@@ -166,35 +159,33 @@ pub async fn release(tx: &mut Tx, id: &str, claim: Claim) -> Result<(), StoreErr
     .bind(signed(claim.memory_mib))
     .bind(signed(claim.disk_gib))
     .bind(id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Makes a credential known; nothing happens when it is already.
 pub async fn register_credential(tx: &mut Tx, token_sha256: &str, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO host_credentials (token_sha256, host_id, created_at) VALUES (?, NULL, ?) ON CONFLICT DO NOTHING")
+    query("INSERT INTO host_credentials (token_sha256, host_id, created_at) VALUES (?, NULL, ?) ON CONFLICT DO NOTHING")
         .bind(token_sha256)
         .bind(now.0)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// All credentials with the hosts that they belong to (`None` before the first report).
 pub async fn list_credentials(conn: &mut Conn) -> Result<Vec<(String, Option<String>)>, StoreError> {
-    let rows =
-        sqlx::query("SELECT token_sha256, host_id FROM host_credentials").fetch_all(conn.raw()).await?;
+    let rows = query("SELECT token_sha256, host_id FROM host_credentials").fetch_all(conn).await?;
     rows.iter().map(|row| Ok((row.try_get("token_sha256")?, row.try_get("host_id")?))).collect()
 }
 
 /// Ties a credential to the host that first used it; false when it is another's already.
 pub async fn bind_credential(tx: &mut Tx, token_sha256: &str, host_id: &str) -> Result<bool, StoreError> {
-    let done =
-        sqlx::query("UPDATE host_credentials SET host_id = ? WHERE token_sha256 = ? AND host_id IS NULL")
-            .bind(host_id)
-            .bind(token_sha256)
-            .execute(tx.raw())
-            .await?;
-    Ok(done.rows_affected() == 1)
+    let changed = query("UPDATE host_credentials SET host_id = ? WHERE token_sha256 = ? AND host_id IS NULL")
+        .bind(host_id)
+        .bind(token_sha256)
+        .execute(tx)
+        .await?;
+    Ok(changed == 1)
 }

@@ -1,15 +1,14 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::compute::{KeyPair, KeyPairKind};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, user_id, name, public_key, fingerprint, created_at FROM keypairs";
 
-fn from_row(row: &SqliteRow) -> Result<KeyPair, StoreError> {
+fn from_row(row: &Row) -> Result<KeyPair, StoreError> {
     Ok(KeyPair {
         id: row.try_get("id")?,
         user_id: row.try_get("user_id")?,
@@ -23,27 +22,25 @@ fn from_row(row: &SqliteRow) -> Result<KeyPair, StoreError> {
 
 /// Adds a key pair. `Duplicate` when the user has one of that name.
 pub async fn insert(tx: &mut Tx, keypair: &KeyPair) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO keypairs (user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)",
-    )
-    .bind(&keypair.user_id)
-    .bind(&keypair.name)
-    .bind(&keypair.public_key)
-    .bind(&keypair.fingerprint)
-    .bind(keypair.created_at.0)
-    .execute(tx.raw())
-    .await?;
+    query("INSERT INTO keypairs (user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)")
+        .bind(&keypair.user_id)
+        .bind(&keypair.name)
+        .bind(&keypair.public_key)
+        .bind(&keypair.fingerprint)
+        .bind(keypair.created_at.0)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 /// False when there was none.
 pub async fn delete(tx: &mut Tx, user_id: &str, name: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM keypairs WHERE user_id = ? AND name = ?")
+    let changed = query("DELETE FROM keypairs WHERE user_id = ? AND name = ?")
         .bind(user_id)
         .bind(name)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, user_id: &str, name: &str) -> Result<Option<KeyPair>, StoreError> {
@@ -69,9 +66,9 @@ pub async fn list(
 }
 
 pub async fn count(conn: &mut Conn, user_id: &str) -> Result<i64, StoreError> {
-    let row = sqlx::query("SELECT COUNT(*) AS number FROM keypairs WHERE user_id = ?")
+    let row = query("SELECT COUNT(*) AS number FROM keypairs WHERE user_id = ?")
         .bind(user_id)
-        .fetch_one(conn.raw())
+        .fetch_one(conn)
         .await?;
     Ok(row.try_get("number")?)
 }

@@ -1,5 +1,3 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::compute::server::PowerIntent;
 use updraft_model::compute::{PowerState, Server, TaskState, VmState};
@@ -7,6 +5,7 @@ use updraft_model::compute::{PowerState, Server, TaskState, VmState};
 use super::{from_json, signed, to_json, unsigned};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, project_id, user_id, name, spec, vm_state, task_state, power_state, fault, locked, \
@@ -39,20 +38,20 @@ pub enum Deleted {
     With,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Server, StoreError> {
+fn from_row(row: &Row) -> Result<Server, StoreError> {
     let vm_state: String = row.try_get("vm_state")?;
     let task_state: Option<String> = row.try_get("task_state")?;
     let fault: Option<String> = row.try_get("fault")?;
     let locked: Option<String> = row.try_get("locked")?;
     let time = |column: &'static str| -> Result<Option<Timestamp>, StoreError> {
-        Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
+        Ok(row.try_get::<Option<i64>>(column)?.map(Timestamp))
     };
     Ok(Server {
         id: row.try_get("id")?,
         project_id: row.try_get("project_id")?,
         user_id: row.try_get("user_id")?,
         name: row.try_get("name")?,
-        spec: from_json(row.try_get("spec")?, "servers.spec")?,
+        spec: from_json(&row.try_get::<String>("spec")?, "servers.spec")?,
         vm_state: VmState::parse(&vm_state).ok_or_else(|| StoreError::corrupt("servers.vm_state"))?,
         task_state: task_state
             .map(|text| TaskState::parse(&text).ok_or_else(|| StoreError::corrupt("servers.task_state")))
@@ -77,7 +76,7 @@ fn from_row(row: &SqliteRow) -> Result<Server, StoreError> {
 }
 
 pub async fn insert(tx: &mut Tx, server: &Server) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO servers (id, project_id, user_id, name, image_id, flavor_id, vcpus, memory_mib, spec, vm_state, \
          task_state, power_state, fault, locked, host_id, planned, power_on, epoch, soft_reboot_epoch, created_at, \
          updated_at, launched_at, deleted_at, revision) \
@@ -101,7 +100,7 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> Result<(), StoreError> {
     .bind(server.created_at.0)
     .bind(server.updated_at.0)
     .bind(server.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -109,7 +108,7 @@ pub async fn insert(tx: &mut Tx, server: &Server) -> Result<(), StoreError> {
 /// Writes everything that may change, and counts `revision` up. False, and nothing written, when somebody else wrote
 /// the row since `server` was read.
 pub async fn update(tx: &mut Tx, server: &mut Server) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "UPDATE servers SET name = ?, spec = ?, vm_state = ?, task_state = ?, power_state = ?, fault = ?, locked = ?, \
          host_id = ?, planned = ?, power_on = ?, epoch = ?, soft_reboot_epoch = ?, updated_at = ?, launched_at = ?, \
          deleted_at = ?, revision = revision + 1 WHERE id = ? AND revision = ?",
@@ -131,10 +130,10 @@ pub async fn update(tx: &mut Tx, server: &mut Server) -> Result<bool, StoreError
     .bind(server.deleted_at.map(|time| time.0))
     .bind(&server.id)
     .bind(server.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     server.revision += 1;
-    Ok(done.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Any server of this id, deleted ones too.
@@ -167,7 +166,6 @@ pub async fn list(conn: &mut Conn, filter: &ServerFilter) -> Result<Vec<Server>,
 
 /// Servers deleted before `before` go for good, with their tasks and journal; answers how many.
 pub async fn purge_deleted(tx: &mut Tx, before: Timestamp) -> Result<u64, StoreError> {
-    let done =
-        sqlx::query("DELETE FROM servers WHERE deleted_at < ?").bind(before.0).execute(tx.raw()).await?;
-    Ok(done.rows_affected())
+    let changed = query("DELETE FROM servers WHERE deleted_at < ?").bind(before.0).execute(tx).await?;
+    Ok(changed)
 }

@@ -1,5 +1,3 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::compute::{Program, Step, Task, TaskStatus};
 
@@ -7,12 +5,13 @@ pub use super::task_event::{finish_event, list_events, start_event};
 use super::{signed, unsigned};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, server_id, project_id, user_id, request_id, program, step, status, plan_generation, \
                       attempts, run_at, deadline, lease_owner, lease_until, message, created_at, updated_at FROM tasks";
 
-fn from_row(row: &SqliteRow) -> Result<Task, StoreError> {
+fn from_row(row: &Row) -> Result<Task, StoreError> {
     let program: String = row.try_get("program")?;
     let step: String = row.try_get("step")?;
     let status: String = row.try_get("status")?;
@@ -38,7 +37,7 @@ fn from_row(row: &SqliteRow) -> Result<Task, StoreError> {
 }
 
 pub async fn insert(tx: &mut Tx, task: &Task) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO tasks (id, server_id, project_id, user_id, request_id, program, step, status, plan_generation, \
          attempts, run_at, deadline, lease_owner, lease_until, message, created_at, updated_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, NULL, 0, ?, ?, ?)",
@@ -56,7 +55,7 @@ pub async fn insert(tx: &mut Tx, task: &Task) -> Result<(), StoreError> {
     .bind(&task.message)
     .bind(task.created_at.0)
     .bind(task.updated_at.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
@@ -88,13 +87,13 @@ pub async fn list_open(conn: &mut Conn) -> Result<Vec<Task>, StoreError> {
 
 /// The id of a task that is due and that nobody works on; the longest due first.
 pub async fn next_due(conn: &mut Conn, now: Timestamp) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT id FROM tasks WHERE status IN ('running', 'undoing') AND run_at <= ? AND lease_until <= ? \
          ORDER BY run_at, id LIMIT 1",
     )
     .bind(now.0)
     .bind(now.0)
-    .fetch_optional(conn.raw())
+    .fetch_optional(conn)
     .await?;
     row.map(|row| Ok(row.try_get("id")?)).transpose()
 }
@@ -107,7 +106,7 @@ pub async fn lease(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "UPDATE tasks SET lease_owner = ?, lease_until = ?, attempts = attempts + 1 \
          WHERE id = ? AND status IN ('running', 'undoing') AND run_at <= ? AND lease_until <= ?",
     )
@@ -116,9 +115,9 @@ pub async fn lease(
     .bind(id)
     .bind(now.0)
     .bind(now.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Writes where the task stands, if `owner` still has it at the step and in the status that it took it up in; false
@@ -130,7 +129,7 @@ pub async fn advance(
     owner: &str,
     from: (Step, TaskStatus),
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "UPDATE tasks SET step = ?, status = ?, plan_generation = ?, run_at = ?, lease_owner = ?, lease_until = ?, \
          message = ?, updated_at = ? WHERE id = ? AND lease_owner = ? AND step = ? AND status = ?",
     )
@@ -146,34 +145,34 @@ pub async fn advance(
     .bind(owner)
     .bind(from.0.as_str())
     .bind(from.1.as_str())
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(changed == 1)
 }
 
 /// Ends whatever is under way for the server, because another task takes its place.
 pub async fn cancel_of_server(tx: &mut Tx, server_id: &str, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE tasks SET status = 'cancelled', lease_owner = NULL, lease_until = 0, updated_at = ? \
          WHERE server_id = ? AND status IN ('running', 'undoing')",
     )
     .bind(now.0)
     .bind(server_id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Makes the tasks due that wait for this host, because it has reported.
 pub async fn wake_for_host(tx: &mut Tx, host_id: &str, now: Timestamp) -> Result<u64, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "UPDATE tasks SET run_at = ? WHERE status IN ('running', 'undoing') AND run_at > ? \
          AND server_id IN (SELECT id FROM servers WHERE host_id = ?)",
     )
     .bind(now.0)
     .bind(now.0)
     .bind(host_id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
-    Ok(done.rows_affected())
+    Ok(changed)
 }

@@ -1,23 +1,22 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::compute::Step;
 use updraft_model::compute::task::TaskEvent;
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str =
     "SELECT task_id, step, started_at, finished_at, succeeded, message, host_id FROM task_events";
 
-fn from_row(row: &SqliteRow) -> Result<TaskEvent, StoreError> {
+fn from_row(row: &Row) -> Result<TaskEvent, StoreError> {
     let step: String = row.try_get("step")?;
     Ok(TaskEvent {
         task_id: row.try_get("task_id")?,
         step: Step::parse(&step).ok_or_else(|| StoreError::corrupt("task_events.step"))?,
         started_at: Timestamp(row.try_get("started_at")?),
-        finished_at: row.try_get::<Option<i64>, _>("finished_at")?.map(Timestamp),
+        finished_at: row.try_get::<Option<i64>>("finished_at")?.map(Timestamp),
         succeeded: row.try_get("succeeded")?,
         message: row.try_get("message")?,
         host_id: row.try_get("host_id")?,
@@ -26,14 +25,12 @@ fn from_row(row: &SqliteRow) -> Result<TaskEvent, StoreError> {
 
 /// Notes that a step began; a step that is repeated keeps its first beginning.
 pub async fn start_event(tx: &mut Tx, task_id: &str, step: Step, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-    )
-    .bind(task_id)
-    .bind(step.as_str())
-    .bind(now.0)
-    .execute(tx.raw())
-    .await?;
+    query("INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+        .bind(task_id)
+        .bind(step.as_str())
+        .bind(now.0)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -47,7 +44,7 @@ pub async fn finish_event(
     host_id: Option<&str>,
 ) -> Result<(), StoreError> {
     start_event(tx, task_id, step, now).await?;
-    sqlx::query(
+    query(
         "UPDATE task_events SET finished_at = ?, succeeded = ?, message = ?, host_id = ? \
          WHERE task_id = ? AND step = ? AND finished_at IS NULL",
     )
@@ -57,7 +54,7 @@ pub async fn finish_event(
     .bind(host_id)
     .bind(task_id)
     .bind(step.as_str())
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }

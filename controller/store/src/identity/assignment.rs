@@ -1,9 +1,8 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::identity::{Actor, Assignment, Target};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
@@ -28,14 +27,14 @@ fn target_kind(target: &Target) -> &'static str {
     }
 }
 
-fn from_row(row: &SqliteRow) -> Result<Assignment, StoreError> {
+fn from_row(row: &Row) -> Result<Assignment, StoreError> {
     let (actor_id, target_id) = (row.try_get("actor_id")?, row.try_get("target_id")?);
-    let actor = match row.try_get::<String, _>("actor_kind")?.as_str() {
+    let actor = match row.try_get::<String>("actor_kind")?.as_str() {
         "user" => Actor::User(actor_id),
         "group" => Actor::Group(actor_id),
         _ => return Err(StoreError::corrupt("role_assignments.actor_kind")),
     };
-    let target = match row.try_get::<String, _>("target_kind")?.as_str() {
+    let target = match row.try_get::<String>("target_kind")?.as_str() {
         "project" => Target::Project(target_id),
         "domain" => Target::Domain(target_id),
         _ => return Err(StoreError::corrupt("role_assignments.target_kind")),
@@ -48,7 +47,7 @@ pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<(), StoreErr
     if exists(tx, assignment).await? {
         return Ok(());
     }
-    sqlx::query(
+    query(
         "INSERT INTO role_assignments (actor_kind, actor_id, target_kind, target_id, role_id) VALUES (?, ?, ?, ?, ?)",
     )
     .bind(actor_kind(&assignment.actor))
@@ -56,14 +55,14 @@ pub async fn insert(tx: &mut Tx, assignment: &Assignment) -> Result<(), StoreErr
     .bind(target_kind(&assignment.target))
     .bind(assignment.target.id())
     .bind(&assignment.role_id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Takes the role away; false when it was not held.
 pub async fn delete(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreError> {
-    let done = sqlx::query(
+    let changed = query(
         "DELETE FROM role_assignments WHERE actor_kind = ? AND actor_id = ? AND target_kind = ? AND target_id = ? \
          AND role_id = ?",
     )
@@ -72,9 +71,9 @@ pub async fn delete(tx: &mut Tx, assignment: &Assignment) -> Result<bool, StoreE
     .bind(target_kind(&assignment.target))
     .bind(assignment.target.id())
     .bind(&assignment.role_id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }
 
 pub async fn exists(conn: &mut Conn, assignment: &Assignment) -> Result<bool, StoreError> {
@@ -102,14 +101,14 @@ pub async fn list(conn: &mut Conn, filter: &AssignmentFilter) -> Result<Vec<Assi
 
 /// What the user holds itself and through its groups.
 pub async fn list_for_user(conn: &mut Conn, user_id: &str) -> Result<Vec<Assignment>, StoreError> {
-    let rows = sqlx::query(
+    let rows = query(
         "SELECT actor_kind, actor_id, target_kind, target_id, role_id FROM role_assignments \
          WHERE (actor_kind = 'user' AND actor_id = ?) OR (actor_kind = 'group' AND actor_id IN \
          (SELECT group_id FROM group_members WHERE user_id = ?)) ORDER BY target_id, actor_id, role_id",
     )
     .bind(user_id)
     .bind(user_id)
-    .fetch_all(conn.raw())
+    .fetch_all(conn)
     .await?;
     rows.iter().map(from_row).collect()
 }

@@ -1,18 +1,17 @@
 //! Regions, services and endpoints.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::identity::{Endpoint, Interface, Region, Service};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT_REGION: &str = "SELECT id, description, parent_region_id FROM regions";
 const SELECT_SERVICE: &str = "SELECT id, kind, name, description, enabled FROM services";
 const SELECT_ENDPOINT: &str = "SELECT id, service_id, interface, region_id, url, enabled FROM endpoints";
 
-fn region_from_row(row: &SqliteRow) -> Result<Region, StoreError> {
+fn region_from_row(row: &Row) -> Result<Region, StoreError> {
     Ok(Region {
         id: row.try_get("id")?,
         description: row.try_get("description")?,
@@ -20,7 +19,7 @@ fn region_from_row(row: &SqliteRow) -> Result<Region, StoreError> {
     })
 }
 
-fn service_from_row(row: &SqliteRow) -> Result<Service, StoreError> {
+fn service_from_row(row: &Row) -> Result<Service, StoreError> {
     Ok(Service {
         id: row.try_get("id")?,
         kind: row.try_get("kind")?,
@@ -30,7 +29,7 @@ fn service_from_row(row: &SqliteRow) -> Result<Service, StoreError> {
     })
 }
 
-fn endpoint_from_row(row: &SqliteRow) -> Result<Endpoint, StoreError> {
+fn endpoint_from_row(row: &Row) -> Result<Endpoint, StoreError> {
     let interface: String = row.try_get("interface")?;
     Ok(Endpoint {
         id: row.try_get("id")?,
@@ -44,30 +43,30 @@ fn endpoint_from_row(row: &SqliteRow) -> Result<Endpoint, StoreError> {
 
 /// Adds a region. `Duplicate` when the id is taken, `Reference` when its parent does not exist.
 pub async fn insert_region(tx: &mut Tx, region: &Region) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO regions (id, description, parent_region_id) VALUES (?, ?, ?)")
+    query("INSERT INTO regions (id, description, parent_region_id) VALUES (?, ?, ?)")
         .bind(&region.id)
         .bind(&region.description)
         .bind(&region.parent_region_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Writes the description and the parent.
 pub async fn update_region(tx: &mut Tx, region: &Region) -> Result<(), StoreError> {
-    sqlx::query("UPDATE regions SET description = ?, parent_region_id = ? WHERE id = ?")
+    query("UPDATE regions SET description = ?, parent_region_id = ? WHERE id = ?")
         .bind(&region.description)
         .bind(&region.parent_region_id)
         .bind(&region.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Removes the region; `Reference` when endpoints or other regions are in it.
 pub async fn delete_region(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM regions WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM regions WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get_region(conn: &mut Conn, id: &str) -> Result<Option<Region>, StoreError> {
@@ -81,34 +80,34 @@ pub async fn list_regions(conn: &mut Conn, parent: Option<&str>) -> Result<Vec<R
 }
 
 pub async fn insert_service(tx: &mut Tx, service: &Service) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO services (id, kind, name, description, enabled) VALUES (?, ?, ?, ?, ?)")
+    query("INSERT INTO services (id, kind, name, description, enabled) VALUES (?, ?, ?, ?, ?)")
         .bind(&service.id)
         .bind(&service.kind)
         .bind(&service.name)
         .bind(&service.description)
         .bind(service.enabled)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Writes every field but the id.
 pub async fn update_service(tx: &mut Tx, service: &Service) -> Result<(), StoreError> {
-    sqlx::query("UPDATE services SET kind = ?, name = ?, description = ?, enabled = ? WHERE id = ?")
+    query("UPDATE services SET kind = ?, name = ?, description = ?, enabled = ? WHERE id = ?")
         .bind(&service.kind)
         .bind(&service.name)
         .bind(&service.description)
         .bind(service.enabled)
         .bind(&service.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Removes the service and its endpoints; false when there was none.
 pub async fn delete_service(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM services WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM services WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get_service(conn: &mut Conn, id: &str) -> Result<Option<Service>, StoreError> {
@@ -127,36 +126,36 @@ pub async fn list_services(
 
 /// Adds an endpoint. `Reference` when its service or region does not exist.
 pub async fn insert_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO endpoints (id, service_id, interface, region_id, url, enabled) VALUES (?, ?, ?, ?, ?, ?)")
+    query("INSERT INTO endpoints (id, service_id, interface, region_id, url, enabled) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(&endpoint.id)
         .bind(&endpoint.service_id)
         .bind(endpoint.interface.as_str())
         .bind(&endpoint.region_id)
         .bind(&endpoint.url)
         .bind(endpoint.enabled)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Writes every field but the id.
 pub async fn update_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), StoreError> {
-    sqlx::query("UPDATE endpoints SET service_id = ?, interface = ?, region_id = ?, url = ?, enabled = ? WHERE id = ?")
+    query("UPDATE endpoints SET service_id = ?, interface = ?, region_id = ?, url = ?, enabled = ? WHERE id = ?")
         .bind(&endpoint.service_id)
         .bind(endpoint.interface.as_str())
         .bind(&endpoint.region_id)
         .bind(&endpoint.url)
         .bind(endpoint.enabled)
         .bind(&endpoint.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Removes the endpoint; false when there was none.
 pub async fn delete_endpoint(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM endpoints WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM endpoints WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get_endpoint(conn: &mut Conn, id: &str) -> Result<Option<Endpoint>, StoreError> {

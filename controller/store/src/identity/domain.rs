@@ -1,15 +1,14 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::identity::{Domain, name_key};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, name, description, enabled, tokens_valid_after FROM domains";
 
-fn from_row(row: &SqliteRow) -> Result<Domain, StoreError> {
+fn from_row(row: &Row) -> Result<Domain, StoreError> {
     Ok(Domain {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
@@ -21,7 +20,7 @@ fn from_row(row: &SqliteRow) -> Result<Domain, StoreError> {
 
 /// Adds a domain. `Duplicate` when there is one of that name.
 pub async fn insert(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO domains (id, name, name_key, description, enabled, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?)",
     )
     .bind(&domain.id)
@@ -30,14 +29,14 @@ pub async fn insert(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     .bind(&domain.description)
     .bind(domain.enabled)
     .bind(domain.tokens_valid_after.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field but the id.
 pub async fn update(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE domains SET name = ?, name_key = ?, description = ?, enabled = ?, tokens_valid_after = ? WHERE id = ?",
     )
     .bind(&domain.name)
@@ -46,18 +45,18 @@ pub async fn update(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     .bind(domain.enabled)
     .bind(domain.tokens_valid_after.0)
     .bind(&domain.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes the domain, which must be empty (`Reference` otherwise), and the roles held on it.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM role_assignments WHERE target_kind = 'domain' AND target_id = ?")
+    query("DELETE FROM role_assignments WHERE target_kind = 'domain' AND target_id = ?")
         .bind(id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    sqlx::query("DELETE FROM domains WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM domains WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 

@@ -1,14 +1,13 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::identity::{Group, name_key};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, domain_id, name, description FROM user_groups";
 
-fn from_row(row: &SqliteRow) -> Result<Group, StoreError> {
+fn from_row(row: &Row) -> Result<Group, StoreError> {
     Ok(Group {
         id: row.try_get("id")?,
         domain_id: row.try_get("domain_id")?,
@@ -19,39 +18,37 @@ fn from_row(row: &SqliteRow) -> Result<Group, StoreError> {
 
 /// Adds a group. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, group: &Group) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO user_groups (id, domain_id, name, name_key, description) VALUES (?, ?, ?, ?, ?)",
-    )
-    .bind(&group.id)
-    .bind(&group.domain_id)
-    .bind(&group.name)
-    .bind(name_key(&group.name))
-    .bind(&group.description)
-    .execute(tx.raw())
-    .await?;
+    query("INSERT INTO user_groups (id, domain_id, name, name_key, description) VALUES (?, ?, ?, ?, ?)")
+        .bind(&group.id)
+        .bind(&group.domain_id)
+        .bind(&group.name)
+        .bind(name_key(&group.name))
+        .bind(&group.description)
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
 /// Writes the name and the description.
 pub async fn update(tx: &mut Tx, group: &Group) -> Result<(), StoreError> {
-    sqlx::query("UPDATE user_groups SET name = ?, name_key = ?, description = ? WHERE id = ?")
+    query("UPDATE user_groups SET name = ?, name_key = ?, description = ? WHERE id = ?")
         .bind(&group.name)
         .bind(name_key(&group.name))
         .bind(&group.description)
         .bind(&group.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Removes the group, its memberships and the roles that it holds; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    sqlx::query("DELETE FROM role_assignments WHERE actor_kind = 'group' AND actor_id = ?")
+    query("DELETE FROM role_assignments WHERE actor_kind = 'group' AND actor_id = ?")
         .bind(id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    let done = sqlx::query("DELETE FROM user_groups WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM user_groups WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Group>, StoreError> {
@@ -81,22 +78,22 @@ pub async fn add_member(tx: &mut Tx, group_id: &str, user_id: &str) -> Result<()
     if is_member(tx, group_id, user_id).await? {
         return Ok(());
     }
-    sqlx::query("INSERT INTO group_members (group_id, user_id) VALUES (?, ?)")
+    query("INSERT INTO group_members (group_id, user_id) VALUES (?, ?)")
         .bind(group_id)
         .bind(user_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Ends the membership; false when there was none.
 pub async fn remove_member(tx: &mut Tx, group_id: &str, user_id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM group_members WHERE group_id = ? AND user_id = ?")
+    let changed = query("DELETE FROM group_members WHERE group_id = ? AND user_id = ?")
         .bind(group_id)
         .bind(user_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }
 
 pub async fn is_member(conn: &mut Conn, group_id: &str, user_id: &str) -> Result<bool, StoreError> {
@@ -105,18 +102,18 @@ pub async fn is_member(conn: &mut Conn, group_id: &str, user_id: &str) -> Result
 
 /// Ids of the group's users.
 pub async fn members(conn: &mut Conn, group_id: &str) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT user_id FROM group_members WHERE group_id = ? ORDER BY user_id")
+    let rows = query("SELECT user_id FROM group_members WHERE group_id = ? ORDER BY user_id")
         .bind(group_id)
-        .fetch_all(conn.raw())
+        .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok(row.try_get("user_id")?)).collect()
 }
 
 /// Ids of the groups that the user is in.
 pub async fn groups_of(conn: &mut Conn, user_id: &str) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT group_id FROM group_members WHERE user_id = ? ORDER BY group_id")
+    let rows = query("SELECT group_id FROM group_members WHERE user_id = ? ORDER BY group_id")
         .bind(user_id)
-        .fetch_all(conn.raw())
+        .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok(row.try_get("group_id")?)).collect()
 }

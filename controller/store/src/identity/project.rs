@@ -1,10 +1,9 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::identity::{Project, name_key};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str =
@@ -20,7 +19,7 @@ pub struct ProjectFilter {
     pub enabled: Option<bool>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Project, StoreError> {
+fn from_row(row: &Row) -> Result<Project, StoreError> {
     let tags: String = row.try_get("tags")?;
     Ok(Project {
         id: row.try_get("id")?,
@@ -36,7 +35,7 @@ fn from_row(row: &SqliteRow) -> Result<Project, StoreError> {
 
 /// Adds a project. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO projects (id, domain_id, parent_id, name, name_key, description, enabled, tags, tokens_valid_after) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -49,14 +48,14 @@ pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     .bind(project.enabled)
     .bind(serde_json::json!(project.tags).to_string())
     .bind(project.tokens_valid_after.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field but the id and the domain.
 pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE projects SET name = ?, name_key = ?, description = ?, enabled = ?, tags = ?, tokens_valid_after = ? \
          WHERE id = ?",
     )
@@ -67,19 +66,19 @@ pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     .bind(serde_json::json!(project.tags).to_string())
     .bind(project.tokens_valid_after.0)
     .bind(&project.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes the project and the roles held on it; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    sqlx::query("DELETE FROM role_assignments WHERE target_kind = 'project' AND target_id = ?")
+    query("DELETE FROM role_assignments WHERE target_kind = 'project' AND target_id = ?")
         .bind(id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    let done = sqlx::query("DELETE FROM projects WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM projects WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Project>, StoreError> {

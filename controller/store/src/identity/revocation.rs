@@ -1,18 +1,18 @@
 //! Tokens that died before they expired.
 
-use sqlx::Row;
 use updraft_model::Timestamp;
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::query;
 
 /// Revokes one token, by its audit id.
 pub async fn revoke_token(tx: &mut Tx, audit_id: &str, expires_at: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM revoked_tokens WHERE audit_id = ?").bind(audit_id).execute(tx.raw()).await?;
-    sqlx::query("INSERT INTO revoked_tokens (audit_id, expires_at) VALUES (?, ?)")
+    query("DELETE FROM revoked_tokens WHERE audit_id = ?").bind(audit_id).execute(tx).await?;
+    query("INSERT INTO revoked_tokens (audit_id, expires_at) VALUES (?, ?)")
         .bind(audit_id)
         .bind(expires_at.0)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -24,25 +24,23 @@ pub async fn revoke_scope(
     scope_id: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM revoked_scopes WHERE user_id = ? AND scope_id = ?")
+    query("DELETE FROM revoked_scopes WHERE user_id = ? AND scope_id = ?")
         .bind(user_id)
         .bind(scope_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    sqlx::query("INSERT INTO revoked_scopes (user_id, scope_id, issued_until) VALUES (?, ?, ?)")
+    query("INSERT INTO revoked_scopes (user_id, scope_id, issued_until) VALUES (?, ?, ?)")
         .bind(user_id)
         .bind(scope_id)
         .bind(now.0)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 pub async fn is_token_revoked(conn: &mut Conn, audit_id: &str) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 FROM revoked_tokens WHERE audit_id = ?")
-        .bind(audit_id)
-        .fetch_optional(conn.raw())
-        .await?;
+    let row =
+        query("SELECT 1 FROM revoked_tokens WHERE audit_id = ?").bind(audit_id).fetch_optional(conn).await?;
     Ok(row.is_some())
 }
 
@@ -52,10 +50,10 @@ pub async fn scope_revoked_until(
     user_id: &str,
     scope_id: &str,
 ) -> Result<Option<Timestamp>, StoreError> {
-    let row = sqlx::query("SELECT issued_until FROM revoked_scopes WHERE user_id = ? AND scope_id = ?")
+    let row = query("SELECT issued_until FROM revoked_scopes WHERE user_id = ? AND scope_id = ?")
         .bind(user_id)
         .bind(scope_id)
-        .fetch_optional(conn.raw())
+        .fetch_optional(conn)
         .await?;
     row.map(|row| Ok(Timestamp(row.try_get("issued_until")?))).transpose()
 }
@@ -63,11 +61,8 @@ pub async fn scope_revoked_until(
 /// Forgets revocations of tokens that are expired by now: single ones at `now`, scopes revoked before
 /// `oldest_issue`, when the oldest token still alive was issued.
 pub async fn purge(tx: &mut Tx, now: Timestamp, oldest_issue: Timestamp) -> Result<u64, StoreError> {
-    let tokens =
-        sqlx::query("DELETE FROM revoked_tokens WHERE expires_at < ?").bind(now.0).execute(tx.raw()).await?;
-    let scopes = sqlx::query("DELETE FROM revoked_scopes WHERE issued_until < ?")
-        .bind(oldest_issue.0)
-        .execute(tx.raw())
-        .await?;
-    Ok(tokens.rows_affected() + scopes.rows_affected())
+    let tokens = query("DELETE FROM revoked_tokens WHERE expires_at < ?").bind(now.0).execute(tx).await?;
+    let scopes =
+        query("DELETE FROM revoked_scopes WHERE issued_until < ?").bind(oldest_issue.0).execute(tx).await?;
+    Ok(tokens + scopes)
 }

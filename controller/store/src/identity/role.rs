@@ -1,9 +1,8 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::identity::{Role, name_key};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, name, domain_id, description FROM roles";
@@ -11,7 +10,7 @@ const SELECT: &str = "SELECT id, name, domain_id, description FROM roles";
 /// The key of roles that belong to no domain.
 const WHOLE_CLOUD: &str = "";
 
-fn from_row(row: &SqliteRow) -> Result<Role, StoreError> {
+fn from_row(row: &Row) -> Result<Role, StoreError> {
     Ok(Role {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
@@ -22,34 +21,34 @@ fn from_row(row: &SqliteRow) -> Result<Role, StoreError> {
 
 /// Adds a role. `Duplicate` when there is one of that name in its domain (or without one).
 pub async fn insert(tx: &mut Tx, role: &Role) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO roles (id, name, name_key, domain_id, domain_key, description) VALUES (?, ?, ?, ?, ?, ?)")
+    query("INSERT INTO roles (id, name, name_key, domain_id, domain_key, description) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(&role.id)
         .bind(&role.name)
         .bind(name_key(&role.name))
         .bind(&role.domain_id)
         .bind(role.domain_id.as_deref().unwrap_or(WHOLE_CLOUD))
         .bind(&role.description)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Writes the name and the description.
 pub async fn update(tx: &mut Tx, role: &Role) -> Result<(), StoreError> {
-    sqlx::query("UPDATE roles SET name = ?, name_key = ?, description = ? WHERE id = ?")
+    query("UPDATE roles SET name = ?, name_key = ?, description = ? WHERE id = ?")
         .bind(&role.name)
         .bind(name_key(&role.name))
         .bind(&role.description)
         .bind(&role.id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Removes the role, its implications and its assignments; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM roles WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM roles WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Role>, StoreError> {
@@ -82,28 +81,28 @@ pub async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<(), StoreE
     if implications(tx).await?.iter().any(|(from, to)| from == prior && to == implied) {
         return Ok(());
     }
-    sqlx::query("INSERT INTO implied_roles (prior_role_id, implied_role_id) VALUES (?, ?)")
+    query("INSERT INTO implied_roles (prior_role_id, implied_role_id) VALUES (?, ?)")
         .bind(prior)
         .bind(implied)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Ends the implication; false when there was none.
 pub async fn stop_implying(tx: &mut Tx, prior: &str, implied: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM implied_roles WHERE prior_role_id = ? AND implied_role_id = ?")
+    let changed = query("DELETE FROM implied_roles WHERE prior_role_id = ? AND implied_role_id = ?")
         .bind(prior)
         .bind(implied)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }
 
 /// All pairs (prior, implied).
 pub async fn implications(conn: &mut Conn) -> Result<Vec<(String, String)>, StoreError> {
-    let rows = sqlx::query("SELECT prior_role_id, implied_role_id FROM implied_roles ORDER BY 1, 2")
-        .fetch_all(conn.raw())
+    let rows = query("SELECT prior_role_id, implied_role_id FROM implied_roles ORDER BY 1, 2")
+        .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok((row.try_get("prior_role_id")?, row.try_get("implied_role_id")?))).collect()
 }

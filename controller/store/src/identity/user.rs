@@ -1,10 +1,9 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::identity::{User, name_key};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, domain_id, name, description, email, default_project_id, enabled, password_hash, \
@@ -19,7 +18,7 @@ pub struct UserFilter {
     pub enabled: Option<bool>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<User, StoreError> {
+fn from_row(row: &Row) -> Result<User, StoreError> {
     Ok(User {
         id: row.try_get("id")?,
         domain_id: row.try_get("domain_id")?,
@@ -35,7 +34,7 @@ fn from_row(row: &SqliteRow) -> Result<User, StoreError> {
 
 /// Adds a user. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO users (id, domain_id, name, name_key, description, email, default_project_id, enabled, \
          password_hash, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -49,14 +48,14 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(user.enabled)
     .bind(&user.password_hash)
     .bind(user.tokens_valid_after.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field but the id and the domain.
 pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE users SET name = ?, name_key = ?, description = ?, email = ?, default_project_id = ?, enabled = ?, \
          password_hash = ?, tokens_valid_after = ? WHERE id = ?",
     )
@@ -69,19 +68,19 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(&user.password_hash)
     .bind(user.tokens_valid_after.0)
     .bind(&user.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes the user and the roles that it holds; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    sqlx::query("DELETE FROM role_assignments WHERE actor_kind = 'user' AND actor_id = ?")
+    query("DELETE FROM role_assignments WHERE actor_kind = 'user' AND actor_id = ?")
         .bind(id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    let done = sqlx::query("DELETE FROM users WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM users WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<User>, StoreError> {

@@ -1,15 +1,14 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::image::{Member, MemberStatus};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT image_id, member_id, status, created_at, updated_at FROM image_members";
 
-fn from_row(row: &SqliteRow) -> Result<Member, StoreError> {
+fn from_row(row: &Row) -> Result<Member, StoreError> {
     let status: String = row.try_get("status")?;
     Ok(Member {
         image_id: row.try_get("image_id")?,
@@ -22,7 +21,7 @@ fn from_row(row: &SqliteRow) -> Result<Member, StoreError> {
 
 /// Adds a member. `Duplicate` when the project is one already.
 pub async fn insert(tx: &mut Tx, member: &Member) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO image_members (image_id, member_id, status, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
     )
     .bind(&member.image_id)
@@ -30,31 +29,31 @@ pub async fn insert(tx: &mut Tx, member: &Member) -> Result<(), StoreError> {
     .bind(member.status.as_str())
     .bind(member.created_at.0)
     .bind(member.updated_at.0)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes the status.
 pub async fn update(tx: &mut Tx, member: &Member) -> Result<(), StoreError> {
-    sqlx::query("UPDATE image_members SET status = ?, updated_at = ? WHERE image_id = ? AND member_id = ?")
+    query("UPDATE image_members SET status = ?, updated_at = ? WHERE image_id = ? AND member_id = ?")
         .bind(member.status.as_str())
         .bind(member.updated_at.0)
         .bind(&member.image_id)
         .bind(&member.member_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Ends the membership; false when there was none.
 pub async fn delete(tx: &mut Tx, image_id: &str, member_id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM image_members WHERE image_id = ? AND member_id = ?")
+    let changed = query("DELETE FROM image_members WHERE image_id = ? AND member_id = ?")
         .bind(image_id)
         .bind(member_id)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, image_id: &str, member_id: &str) -> Result<Option<Member>, StoreError> {

@@ -1,5 +1,3 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::image::{
     ContainerFormat, DiskFormat, Image, ImageData, ImageStatus, MemberStatus, Visibility,
@@ -7,16 +5,17 @@ use updraft_model::image::{
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, name, owner, status, visibility, protected, hidden, disk_format, container_format, \
                       min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, \
                       created_at, updated_at FROM images";
 
-fn from_row(row: &SqliteRow) -> Result<Image, StoreError> {
+fn from_row(row: &Row) -> Result<Image, StoreError> {
     let corrupt = |column: &'static str| move || StoreError::corrupt(format!("images.{column}"));
-    let text = |column: &'static str| row.try_get::<String, _>(column);
-    let optional = |column: &'static str| row.try_get::<Option<String>, _>(column);
+    let text = |column: &'static str| row.try_get::<String>(column);
+    let optional = |column: &'static str| row.try_get::<Option<String>>(column);
     let disk_format = optional("disk_format")?
         .map(|text| DiskFormat::parse(&text).ok_or_else(corrupt("disk_format")))
         .transpose()?;
@@ -43,8 +42,8 @@ fn from_row(row: &SqliteRow) -> Result<Image, StoreError> {
     })
 }
 
-fn data_from_row(row: &SqliteRow) -> Result<Option<ImageData>, StoreError> {
-    let Some(size) = row.try_get::<Option<i64>, _>("size_bytes")? else { return Ok(None) };
+fn data_from_row(row: &Row) -> Result<Option<ImageData>, StoreError> {
+    let Some(size) = row.try_get::<Option<i64>>("size_bytes")? else { return Ok(None) };
     let virtual_size: i64 = row.try_get("virtual_size_bytes")?;
     let bytes = |value: i64| u64::try_from(value).map_err(|_| StoreError::corrupt("images.size_bytes"));
     Ok(Some(ImageData {
@@ -62,7 +61,7 @@ fn signed(bytes: u64) -> i64 {
 
 /// Adds an image. `Duplicate` when the id is taken.
 pub async fn insert(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO images (name, owner, status, visibility, protected, hidden, disk_format, container_format, \
          min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, updated_at, \
          created_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -86,14 +85,14 @@ pub async fn insert(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(image.updated_at.0)
     .bind(image.created_at.0)
     .bind(&image.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field but the id and the time of creation.
 pub async fn update(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE images SET name = ?, owner = ?, status = ?, visibility = ?, protected = ?, hidden = ?, \
          disk_format = ?, container_format = ?, min_disk_gib = ?, min_ram_mib = ?, size_bytes = ?, \
          virtual_size_bytes = ?, md5 = ?, sha512 = ?, properties = ?, tags = ?, updated_at = ? WHERE id = ?",
@@ -116,15 +115,15 @@ pub async fn update(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(serde_json::json!(image.tags).to_string())
     .bind(image.updated_at.0)
     .bind(&image.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes the record and its members; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query("DELETE FROM images WHERE id = ?").bind(id).execute(tx.raw()).await?;
-    Ok(done.rows_affected() > 0)
+    let changed = query("DELETE FROM images WHERE id = ?").bind(id).execute(tx).await?;
+    Ok(changed > 0)
 }
 
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Image>, StoreError> {

@@ -4,15 +4,14 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use serde_json::Value;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::Timestamp;
 use updraft_model::network::Standard;
 
 use crate::error::StoreError;
+use crate::query::Row;
 
 /// The five columns at the end of every table.
-pub(super) fn standard(row: &SqliteRow) -> Result<Standard, StoreError> {
+pub(super) fn standard(row: &Row) -> Result<Standard, StoreError> {
     Ok(Standard {
         description: row.try_get("description")?,
         tags: json(row, "tags")?,
@@ -23,10 +22,7 @@ pub(super) fn standard(row: &SqliteRow) -> Result<Standard, StoreError> {
 }
 
 /// A JSON column.
-pub(super) fn json<T: serde::de::DeserializeOwned>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<T, StoreError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|_| StoreError::corrupt(column))
 }
@@ -37,28 +33,25 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, StoreErr
 }
 
 /// A text column that parses into `T`: an address, a range, a MAC.
-pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(super) fn parsed<T: FromStr>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     let text: String = row.try_get(column)?;
     text.parse().map_err(|_| StoreError::corrupt(column))
 }
 
 /// The same, where NULL is none.
-pub(super) fn parsed_optional<T: FromStr>(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<Option<T>, StoreError> {
+pub(super) fn parsed_optional<T: FromStr>(row: &Row, column: &'static str) -> Result<Option<T>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| text.parse().map_err(|_| StoreError::corrupt(column))).transpose()
 }
 
 /// An integer column that fits `T`.
-pub(super) fn integer<T: TryFrom<i64>>(row: &SqliteRow, column: &'static str) -> Result<T, StoreError> {
+pub(super) fn integer<T: TryFrom<i64>>(row: &Row, column: &'static str) -> Result<T, StoreError> {
     T::try_from(row.try_get(column)?).map_err(|_| StoreError::corrupt(column))
 }
 
 /// The same, where NULL is none.
 pub(super) fn integer_optional<T: TryFrom<i64>>(
-    row: &SqliteRow,
+    row: &Row,
     column: &'static str,
 ) -> Result<Option<T>, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
@@ -71,9 +64,6 @@ pub(super) fn text<T: Display>(value: Option<T>) -> Option<String> {
 }
 
 /// An object column.
-pub(super) fn object(
-    row: &SqliteRow,
-    column: &'static str,
-) -> Result<serde_json::Map<String, Value>, StoreError> {
+pub(super) fn object(row: &Row, column: &'static str) -> Result<serde_json::Map<String, Value>, StoreError> {
     json(row, column)
 }

@@ -1,10 +1,9 @@
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::network::FloatingIp;
 
 use super::columns::{parsed, parsed_optional, standard, text, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, project_id, network_id, address, address_port_id, port_id, fixed_address, router_id, \
@@ -20,7 +19,7 @@ pub struct FloatingIpFilter {
     pub project_id: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<FloatingIp, StoreError> {
+fn from_row(row: &Row) -> Result<FloatingIp, StoreError> {
     Ok(FloatingIp {
         id: row.try_get("id")?,
         project_id: row.try_get("project_id")?,
@@ -38,7 +37,7 @@ fn from_row(row: &SqliteRow) -> Result<FloatingIp, StoreError> {
 
 /// Adds a floating IP. `Duplicate` when its address, or the address that it translates to, has one already.
 pub async fn insert(tx: &mut Tx, floating: &FloatingIp) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO floating_ips (id, project_id, network_id, address, address_port_id, port_id, fixed_address, \
          router_id, dns_name, dns_domain, description, tags, created_at, updated_at, revision) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -58,14 +57,14 @@ pub async fn insert(tx: &mut Tx, floating: &FloatingIp) -> Result<(), StoreError
     .bind(floating.standard.created_at.0)
     .bind(floating.standard.updated_at.0)
     .bind(floating.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field that may change.
 pub async fn update(tx: &mut Tx, floating: &FloatingIp) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE floating_ips SET port_id = ?, fixed_address = ?, router_id = ?, dns_name = ?, dns_domain = ?, \
          description = ?, tags = ?, updated_at = ?, revision = ? WHERE id = ?",
     )
@@ -79,13 +78,13 @@ pub async fn update(tx: &mut Tx, floating: &FloatingIp) -> Result<(), StoreError
     .bind(floating.standard.updated_at.0)
     .bind(floating.standard.revision)
     .bind(&floating.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM floating_ips WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM floating_ips WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 

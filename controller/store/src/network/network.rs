@@ -1,12 +1,11 @@
 use std::collections::HashMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::network::Network;
 
 use super::columns::{integer, standard, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, project_id, name, admin_state_up, shared, external, is_default, mtu, \
@@ -26,7 +25,7 @@ pub struct NetworkFilter {
     pub external: Option<bool>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Network, StoreError> {
+fn from_row(row: &Row) -> Result<Network, StoreError> {
     Ok(Network {
         id: row.try_get("id")?,
         project_id: row.try_get("project_id")?,
@@ -47,7 +46,7 @@ fn from_row(row: &SqliteRow) -> Result<Network, StoreError> {
 }
 
 pub async fn insert(tx: &mut Tx, network: &Network) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO networks (id, project_id, name, admin_state_up, shared, external, is_default, mtu, \
          port_security_enabled, dns_domain, network_type, physical_network, segmentation_id, \
          description, tags, created_at, updated_at, revision) \
@@ -71,14 +70,14 @@ pub async fn insert(tx: &mut Tx, network: &Network) -> Result<(), StoreError> {
     .bind(network.standard.created_at.0)
     .bind(network.standard.updated_at.0)
     .bind(network.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field that may change.
 pub async fn update(tx: &mut Tx, network: &Network) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE networks SET name = ?, admin_state_up = ?, shared = ?, external = ?, is_default = ?, mtu = ?, \
          port_security_enabled = ?, dns_domain = ?, description = ?, tags = ?, updated_at = ?, revision = ? \
          WHERE id = ?",
@@ -96,14 +95,14 @@ pub async fn update(tx: &mut Tx, network: &Network) -> Result<(), StoreError> {
     .bind(network.standard.updated_at.0)
     .bind(network.standard.revision)
     .bind(&network.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes a network that has neither subnets nor ports (`Reference` otherwise).
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM networks WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM networks WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 
@@ -139,7 +138,7 @@ async fn load_subnets(conn: &mut Conn, networks: &mut [Network]) -> Result<(), S
         .fetch(conn)
         .await?;
     for row in &rows {
-        if let Some(network) = by_id.get_mut(row.try_get::<&str, _>("network_id")?) {
+        if let Some(network) = by_id.get_mut(&row.try_get::<String>("network_id")?) {
             network.subnets.push(row.try_get("id")?);
         }
     }

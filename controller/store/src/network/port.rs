@@ -1,14 +1,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_base::MacAddress;
 use updraft_model::network::{FixedIp, Port, PortStatus};
 
 use super::columns::{integer, json, object, parsed, standard, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, network_id, project_id, name, mac, admin_state_up, status, device_id, device_owner, \
@@ -38,7 +37,7 @@ pub struct PortFilter {
     pub visible_to: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Port, StoreError> {
+fn from_row(row: &Row) -> Result<Port, StoreError> {
     let status: String = row.try_get("status")?;
     Ok(Port {
         id: row.try_get("id")?,
@@ -68,7 +67,7 @@ fn from_row(row: &SqliteRow) -> Result<Port, StoreError> {
 
 /// Adds a port with its addresses and groups. `Duplicate` when the network has its MAC or a subnet an address of it.
 pub async fn insert(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO ports (id, network_id, project_id, name, mac, admin_state_up, status, device_id, device_owner, \
          server_id, server_position, owned_by_server, host_id, binding_profile, vnic_type, allowed_address_pairs, extra_dhcp_opts, \
          port_security_enabled, dns_name, description, tags, created_at, updated_at, revision) \
@@ -98,14 +97,14 @@ pub async fn insert(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     .bind(port.standard.created_at.0)
     .bind(port.standard.updated_at.0)
     .bind(port.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     insert_parts(tx, port).await
 }
 
 /// Writes every field that may change, addresses and groups among them.
 pub async fn update(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE ports SET project_id = ?, name = ?, mac = ?, admin_state_up = ?, status = ?, device_id = ?, \
          device_owner = ?, server_id = ?, server_position = ?, owned_by_server = ?, host_id = ?, binding_profile = ?, vnic_type = ?, \
          allowed_address_pairs = ?, extra_dhcp_opts = ?, port_security_enabled = ?, dns_name = ?, \
@@ -133,31 +132,31 @@ pub async fn update(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     .bind(port.standard.updated_at.0)
     .bind(port.standard.revision)
     .bind(&port.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     for statement in
         ["DELETE FROM port_fixed_ips WHERE port_id = ?", "DELETE FROM port_security_groups WHERE port_id = ?"]
     {
-        sqlx::query(statement).bind(&port.id).execute(tx.raw()).await?;
+        query(statement).bind(&port.id).execute(tx).await?;
     }
     insert_parts(tx, port).await
 }
 
 async fn insert_parts(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
     for (position, fixed) in port.fixed_ips.iter().enumerate() {
-        sqlx::query("INSERT INTO port_fixed_ips (subnet_id, address, port_id, position) VALUES (?, ?, ?, ?)")
+        query("INSERT INTO port_fixed_ips (subnet_id, address, port_id, position) VALUES (?, ?, ?, ?)")
             .bind(&fixed.subnet_id)
             .bind(fixed.address.to_string())
             .bind(&port.id)
             .bind(i64::try_from(position).unwrap_or(i64::MAX))
-            .execute(tx.raw())
+            .execute(tx)
             .await?;
     }
     for group in &port.security_groups {
-        sqlx::query("INSERT INTO port_security_groups (port_id, security_group_id) VALUES (?, ?)")
+        query("INSERT INTO port_security_groups (port_id, security_group_id) VALUES (?, ?)")
             .bind(&port.id)
             .bind(group)
-            .execute(tx.raw())
+            .execute(tx)
             .await?;
     }
     Ok(())
@@ -165,7 +164,7 @@ async fn insert_parts(tx: &mut Tx, port: &Port) -> Result<(), StoreError> {
 
 /// Removes the port with its addresses (`Reference` while a router or floating IP refers to it).
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM ports WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM ports WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 
@@ -176,10 +175,10 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Port>, StoreError> 
 
 /// Whether a port of the network has this MAC.
 pub async fn has_mac(conn: &mut Conn, network_id: &str, mac: MacAddress) -> Result<bool, StoreError> {
-    let row = sqlx::query("SELECT 1 AS one FROM ports WHERE network_id = ? AND mac = ?")
+    let row = query("SELECT 1 AS one FROM ports WHERE network_id = ? AND mac = ?")
         .bind(network_id)
         .bind(mac.to_string())
-        .fetch_optional(conn.raw())
+        .fetch_optional(conn)
         .await?;
     Ok(row.is_some())
 }
@@ -232,7 +231,7 @@ async fn load_parts(conn: &mut Conn, ports: &mut [Port]) -> Result<(), StoreErro
         .await?;
     for row in &rows {
         let address: IpAddr = parsed(row, "address")?;
-        if let Some(port) = by_id.get_mut(row.try_get::<&str, _>("port_id")?) {
+        if let Some(port) = by_id.get_mut(&row.try_get::<String>("port_id")?) {
             port.fixed_ips.push(FixedIp { subnet_id: row.try_get("subnet_id")?, address });
         }
     }
@@ -242,7 +241,7 @@ async fn load_parts(conn: &mut Conn, ports: &mut [Port]) -> Result<(), StoreErro
         .fetch(conn)
         .await?;
     for row in &rows {
-        if let Some(port) = by_id.get_mut(row.try_get::<&str, _>("port_id")?) {
+        if let Some(port) = by_id.get_mut(&row.try_get::<String>("port_id")?) {
             port.security_groups.push(row.try_get("security_group_id")?);
         }
     }

@@ -1,45 +1,43 @@
 use std::collections::BTreeMap;
 
-use sqlx::Row;
-
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::query;
 
 /// The limits of a project that differ from the defaults, by resource.
 pub async fn limits(conn: &mut Conn, project_id: &str) -> Result<BTreeMap<String, i64>, StoreError> {
-    let rows = sqlx::query("SELECT resource, limit_value FROM network_quotas WHERE project_id = ?")
+    let rows = query("SELECT resource, limit_value FROM network_quotas WHERE project_id = ?")
         .bind(project_id)
-        .fetch_all(conn.raw())
+        .fetch_all(conn)
         .await?;
     rows.iter().map(|row| Ok((row.try_get("resource")?, row.try_get("limit_value")?))).collect()
 }
 
 /// The projects that have limits of their own.
 pub async fn projects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
-    let rows = sqlx::query("SELECT DISTINCT project_id FROM network_quotas ORDER BY project_id")
-        .fetch_all(conn.raw())
-        .await?;
+    let rows =
+        query("SELECT DISTINCT project_id FROM network_quotas ORDER BY project_id").fetch_all(conn).await?;
     rows.iter().map(|row| Ok(row.try_get("project_id")?)).collect()
 }
 
 pub async fn set(tx: &mut Tx, project_id: &str, resource: &str, limit: i64) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM network_quotas WHERE project_id = ? AND resource = ?")
+    query("DELETE FROM network_quotas WHERE project_id = ? AND resource = ?")
         .bind(project_id)
         .bind(resource)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
-    sqlx::query("INSERT INTO network_quotas (project_id, resource, limit_value) VALUES (?, ?, ?)")
+    query("INSERT INTO network_quotas (project_id, resource, limit_value) VALUES (?, ?, ?)")
         .bind(project_id)
         .bind(resource)
         .bind(limit)
-        .execute(tx.raw())
+        .execute(tx)
         .await?;
     Ok(())
 }
 
 /// Gives the project the default limits again.
 pub async fn reset(tx: &mut Tx, project_id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM network_quotas WHERE project_id = ?").bind(project_id).execute(tx.raw()).await?;
+    query("DELETE FROM network_quotas WHERE project_id = ?").bind(project_id).execute(tx).await?;
     Ok(())
 }
 
@@ -55,5 +53,5 @@ pub async fn in_use(conn: &mut Conn, project_id: &str, resource: &str) -> Result
         "subnet" => "SELECT COUNT(*) AS number FROM subnets WHERE project_id = ?",
         _ => return Ok(0),
     };
-    Ok(sqlx::query(sql).bind(project_id).fetch_one(conn.raw()).await?.try_get("number")?)
+    Ok(query(sql).bind(project_id).fetch_one(conn).await?.try_get("number")?)
 }

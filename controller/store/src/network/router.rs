@@ -1,13 +1,12 @@
 use std::collections::HashMap;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::network::{Gateway, Router};
 
 use super::columns::{json, standard, to_json};
 use super::port::{self, PortFilter};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, project_id, name, admin_state_up, gateway_network_id, gateway_port_id, enable_snat, \
@@ -21,7 +20,7 @@ pub struct RouterFilter {
     pub project_id: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Router, StoreError> {
+fn from_row(row: &Row) -> Result<Router, StoreError> {
     let network_id: Option<String> = row.try_get("gateway_network_id")?;
     let port_id: Option<String> = row.try_get("gateway_port_id")?;
     let enable_snat = row.try_get("enable_snat")?;
@@ -42,7 +41,7 @@ fn from_row(row: &SqliteRow) -> Result<Router, StoreError> {
 }
 
 pub async fn insert(tx: &mut Tx, router: &Router) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO routers (id, project_id, name, admin_state_up, gateway_network_id, gateway_port_id, enable_snat, \
          routes, description, tags, created_at, updated_at, revision) \
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -60,14 +59,14 @@ pub async fn insert(tx: &mut Tx, router: &Router) -> Result<(), StoreError> {
     .bind(router.standard.created_at.0)
     .bind(router.standard.updated_at.0)
     .bind(router.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field that may change.
 pub async fn update(tx: &mut Tx, router: &Router) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE routers SET name = ?, admin_state_up = ?, gateway_network_id = ?, gateway_port_id = ?, \
          enable_snat = ?, routes = ?, description = ?, tags = ?, updated_at = ?, revision = ? WHERE id = ?",
     )
@@ -82,14 +81,14 @@ pub async fn update(tx: &mut Tx, router: &Router) -> Result<(), StoreError> {
     .bind(router.standard.updated_at.0)
     .bind(router.standard.revision)
     .bind(&router.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes a router that no floating IP refers to (`Reference` otherwise).
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM routers WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM routers WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 

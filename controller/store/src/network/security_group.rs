@@ -1,13 +1,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::network::{Direction, EtherType, RemotePeer, RuleSpec, SecurityGroup, SecurityGroupRule};
 
 use super::columns::{integer_optional, parsed, parsed_optional, standard, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, project_id, name, stateful, is_default, \
@@ -37,7 +36,7 @@ pub struct RuleFilter {
     pub project_id: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<SecurityGroup, StoreError> {
+fn from_row(row: &Row) -> Result<SecurityGroup, StoreError> {
     Ok(SecurityGroup {
         id: row.try_get("id")?,
         project_id: row.try_get("project_id")?,
@@ -49,7 +48,7 @@ fn from_row(row: &SqliteRow) -> Result<SecurityGroup, StoreError> {
     })
 }
 
-fn rule_from_row(row: &SqliteRow) -> Result<SecurityGroupRule, StoreError> {
+fn rule_from_row(row: &Row) -> Result<SecurityGroupRule, StoreError> {
     let direction: String = row.try_get("direction")?;
     let ethertype: String = row.try_get("ethertype")?;
     let group: Option<String> = row.try_get("remote_group_id")?;
@@ -76,7 +75,7 @@ fn rule_from_row(row: &SqliteRow) -> Result<SecurityGroupRule, StoreError> {
 
 /// Adds a group with its rules. `Duplicate` when it is a default group and the project has one.
 pub async fn insert(tx: &mut Tx, group: &SecurityGroup) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO security_groups (id, project_id, name, stateful, is_default, \
          description, tags, created_at, updated_at, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
@@ -90,13 +89,13 @@ pub async fn insert(tx: &mut Tx, group: &SecurityGroup) -> Result<(), StoreError
     .bind(group.standard.created_at.0)
     .bind(group.standard.updated_at.0)
     .bind(group.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     if group.is_default {
-        sqlx::query("INSERT INTO default_security_groups (project_id, security_group_id) VALUES (?, ?)")
+        query("INSERT INTO default_security_groups (project_id, security_group_id) VALUES (?, ?)")
             .bind(&group.project_id)
             .bind(&group.id)
-            .execute(tx.raw())
+            .execute(tx)
             .await?;
     }
     for rule in &group.rules {
@@ -107,7 +106,7 @@ pub async fn insert(tx: &mut Tx, group: &SecurityGroup) -> Result<(), StoreError
 
 /// Writes every field that may change; rules never do.
 pub async fn update(tx: &mut Tx, group: &SecurityGroup) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE security_groups SET name = ?, stateful = ?, description = ?, tags = ?, updated_at = ?, revision = ? \
          WHERE id = ?",
     )
@@ -118,14 +117,14 @@ pub async fn update(tx: &mut Tx, group: &SecurityGroup) -> Result<(), StoreError
     .bind(group.standard.updated_at.0)
     .bind(group.standard.revision)
     .bind(&group.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes a group that no port is a member of (`Reference` otherwise), its rules, and the rules that name it.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM security_groups WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM security_groups WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 
@@ -136,9 +135,9 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<SecurityGroup>, Sto
 
 /// The id of the project's default group; `None` before its first use.
 pub async fn default_of(conn: &mut Conn, project_id: &str) -> Result<Option<String>, StoreError> {
-    let row = sqlx::query("SELECT security_group_id FROM default_security_groups WHERE project_id = ?")
+    let row = query("SELECT security_group_id FROM default_security_groups WHERE project_id = ?")
         .bind(project_id)
-        .fetch_optional(conn.raw())
+        .fetch_optional(conn)
         .await?;
     row.map(|row| Ok(row.try_get("security_group_id")?)).transpose()
 }
@@ -173,7 +172,7 @@ pub async fn insert_rule(tx: &mut Tx, rule: &SecurityGroupRule) -> Result<(), St
         RemotePeer::Prefix(prefix) => (Some(prefix.to_string()), None),
         RemotePeer::Group(group) => (None, Some(group)),
     };
-    sqlx::query(
+    query(
         "INSERT INTO security_group_rules (id, security_group_id, project_id, direction, ethertype, protocol, \
          port_range_min, port_range_max, remote_ip_prefix, remote_group_id, \
          description, tags, created_at, updated_at, revision) \
@@ -194,13 +193,13 @@ pub async fn insert_rule(tx: &mut Tx, rule: &SecurityGroupRule) -> Result<(), St
     .bind(rule.standard.created_at.0)
     .bind(rule.standard.updated_at.0)
     .bind(rule.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 pub async fn delete_rule(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM security_group_rules WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM security_group_rules WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 

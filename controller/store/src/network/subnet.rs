@@ -1,13 +1,12 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 use updraft_model::network::{Ipv6Mode, Subnet};
 
 use super::columns::{json, parsed, parsed_optional, standard, text, to_json};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, network_id, project_id, name, cidr, gateway_ip, enable_dhcp, dns_nameservers, \
@@ -24,7 +23,7 @@ pub struct SubnetFilter {
     pub visible_to: Option<String>,
 }
 
-fn from_row(row: &SqliteRow) -> Result<Subnet, StoreError> {
+fn from_row(row: &Row) -> Result<Subnet, StoreError> {
     Ok(Subnet {
         id: row.try_get("id")?,
         network_id: row.try_get("network_id")?,
@@ -43,13 +42,13 @@ fn from_row(row: &SqliteRow) -> Result<Subnet, StoreError> {
     })
 }
 
-fn mode(row: &SqliteRow, column: &'static str) -> Result<Option<Ipv6Mode>, StoreError> {
+fn mode(row: &Row, column: &'static str) -> Result<Option<Ipv6Mode>, StoreError> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| Ipv6Mode::parse(&text).ok_or_else(|| StoreError::corrupt(column))).transpose()
 }
 
 pub async fn insert(tx: &mut Tx, subnet: &Subnet) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO subnets (id, network_id, project_id, name, cidr, gateway_ip, enable_dhcp, dns_nameservers, \
          host_routes, allocation_pools, ipv6_ra_mode, ipv6_address_mode, service_types, \
          description, tags, created_at, updated_at, revision) \
@@ -73,14 +72,14 @@ pub async fn insert(tx: &mut Tx, subnet: &Subnet) -> Result<(), StoreError> {
     .bind(subnet.standard.created_at.0)
     .bind(subnet.standard.updated_at.0)
     .bind(subnet.standard.revision)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Writes every field that may change.
 pub async fn update(tx: &mut Tx, subnet: &Subnet) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "UPDATE subnets SET name = ?, gateway_ip = ?, enable_dhcp = ?, dns_nameservers = ?, host_routes = ?, \
          allocation_pools = ?, service_types = ?, description = ?, tags = ?, updated_at = ?, revision = ? \
          WHERE id = ?",
@@ -97,14 +96,14 @@ pub async fn update(tx: &mut Tx, subnet: &Subnet) -> Result<(), StoreError> {
     .bind(subnet.standard.updated_at.0)
     .bind(subnet.standard.revision)
     .bind(&subnet.id)
-    .execute(tx.raw())
+    .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Removes a subnet of which no port has an address (`Reference` otherwise).
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM subnets WHERE id = ?").bind(id).execute(tx.raw()).await?;
+    query("DELETE FROM subnets WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }
 
@@ -136,9 +135,7 @@ pub async fn of_network(conn: &mut Conn, network_id: &str) -> Result<Vec<Subnet>
 
 /// The addresses that ports have.
 pub async fn taken_addresses(conn: &mut Conn, id: &str) -> Result<HashSet<IpAddr>, StoreError> {
-    let rows = sqlx::query("SELECT address FROM port_fixed_ips WHERE subnet_id = ?")
-        .bind(id)
-        .fetch_all(conn.raw())
-        .await?;
+    let rows =
+        query("SELECT address FROM port_fixed_ips WHERE subnet_id = ?").bind(id).fetch_all(conn).await?;
     rows.iter().map(|row| parsed(row, "address")).collect()
 }

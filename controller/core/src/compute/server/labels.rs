@@ -87,7 +87,7 @@ pub async fn change_tags(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Vec<String>) -> Result<()> + Send + 'static,
+    change: impl FnOnce(&mut Vec<String>) -> Result<()> + Clone + Send + 'static,
 ) -> Result<Vec<String>> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {

@@ -1,0 +1,202 @@
+//! One statement for either database: text with `?` placeholders, owned values, rows read by column name.
+
+use sqlx::mysql::{MySqlArguments, MySqlRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{
+    Arguments, AssertSqlSafe, ColumnIndex, Decode, MySql, Row as _, SqlSafeStr, SqlStr, Sqlite, Type,
+};
+
+use crate::connection::{Conn, Connection};
+use crate::error::StoreError;
+
+/// A value to bind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Real(f64),
+    Text(String),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Real(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<&String> for Value {
+    fn from(value: &String) -> Self {
+        Self::Text(value.clone())
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::Integer(i64::from(value))
+            }
+        }
+    )*};
+}
+integers!(i64, i32, i16, u32, u16, u8);
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+impl<'t, T> From<&'t Option<T>> for Value
+where
+    Self: From<&'t T>,
+{
+    fn from(value: &'t Option<T>) -> Self {
+        value.as_ref().map_or(Self::Null, Into::into)
+    }
+}
+
+/// A statement on its way to the database.
+#[derive(Debug)]
+pub(crate) struct Query {
+    sql: SqlStr,
+    values: Vec<Value>,
+}
+
+/// A statement of this crate, word for word.
+pub(crate) fn query(sql: &'static str) -> Query {
+    Query { sql: sql.into_sql_str(), values: Vec::new() }
+}
+
+impl Query {
+    /// A statement that [`crate::select`] put together from this crate's literals.
+    pub(crate) fn composed(sql: String, values: Vec<Value>) -> Self {
+        // SAFETY of content: only literals of this crate are joined; every value is bound.
+        Self { sql: AssertSqlSafe(sql).into_sql_str(), values }
+    }
+
+    /// The value of the next `?`.
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Runs it; how many rows it changed. (On MySQL a row that matched counts, changed or not, as on SQLite.)
+    pub async fn execute(self, conn: &mut Conn) -> Result<u64, StoreError> {
+        Ok(match conn.raw() {
+            Connection::Sqlite(connection) => {
+                let arguments = sqlite_arguments(self.values)?;
+                sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected()
+            }
+            Connection::MySql(connection) => {
+                let arguments = mysql_arguments(self.values)?;
+                sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected()
+            }
+        })
+    }
+
+    pub async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<Row>, StoreError> {
+        Ok(match conn.raw() {
+            Connection::Sqlite(connection) => {
+                let arguments = sqlite_arguments(self.values)?;
+                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await?;
+                rows.into_iter().map(Row::Sqlite).collect()
+            }
+            Connection::MySql(connection) => {
+                let arguments = mysql_arguments(self.values)?;
+                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await?;
+                rows.into_iter().map(Row::MySql).collect()
+            }
+        })
+    }
+
+    /// The first row, if there is one.
+    pub async fn fetch_optional(self, conn: &mut Conn) -> Result<Option<Row>, StoreError> {
+        Ok(self.fetch_all(conn).await?.into_iter().next())
+    }
+
+    /// The first row of a statement that always has one, such as a count.
+    pub async fn fetch_one(self, conn: &mut Conn) -> Result<Row, StoreError> {
+        self.fetch_optional(conn).await?.ok_or_else(|| StoreError::broken("a row was expected"))
+    }
+}
+
+fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Null => arguments.add(None::<String>),
+            Value::Bool(value) => arguments.add(value),
+            Value::Integer(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+fn mysql_arguments(values: Vec<Value>) -> Result<MySqlArguments, StoreError> {
+    let mut arguments = MySqlArguments::default();
+    for value in values {
+        match value {
+            Value::Null => arguments.add(None::<String>),
+            Value::Bool(value) => arguments.add(value),
+            Value::Integer(value) => arguments.add(value),
+            Value::Real(value) => arguments.add(value),
+            Value::Text(value) => arguments.add(value),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// A row of an answer.
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    MySql(MySqlRow),
+}
+
+impl Row {
+    /// The column of this name.
+    pub fn try_get<T: Column>(&self, column: &str) -> Result<T, StoreError> {
+        T::from_row(self, column)
+    }
+}
+
+/// What a column may be read as: text, integers, booleans, reals, and each of them or nothing.
+pub(crate) trait Column: Sized {
+    fn from_row(row: &Row, column: &str) -> Result<Self, StoreError>;
+}
+
+impl<T> Column for T
+where
+    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, MySql> + Type<MySql>,
+    for<'c> &'c str: ColumnIndex<SqliteRow> + ColumnIndex<MySqlRow>,
+{
+    fn from_row(row: &Row, column: &str) -> Result<Self, StoreError> {
+        Ok(match row {
+            Row::Sqlite(row) => row.try_get(column)?,
+            Row::MySql(row) => row.try_get(column)?,
+        })
+    }
+}
