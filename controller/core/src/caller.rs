@@ -1,8 +1,8 @@
-use updraft_model::identity::ADMIN;
+use updraft_model::identity::{ADMIN, AccessRule, SERVICE};
 
 /// Who makes a request, as its token proves. Nothing in it comes from a header or body that a client sets,
 /// except `request_id`, which is checked for form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
     pub user_id: String,
     pub user_name: String,
@@ -12,6 +12,12 @@ pub struct Caller {
     pub project_name: Option<String>,
     /// The domain that the token is scoped to.
     pub domain_id: Option<String>,
+    /// The token is scoped to the system: the cloud as a whole.
+    pub system_scope: bool,
+    /// The trust that the token was made with.
+    pub trust: Option<TrustRef>,
+    /// The application credential that the token was made with.
+    pub application_credential: Option<AppCredentialRef>,
     /// Names of the roles held on the scope, with those they imply.
     pub roles: Vec<String>,
     /// The token's own audit id: safe to log, unlike the token.
@@ -20,7 +26,36 @@ pub struct Caller {
     pub request_id: String,
 }
 
+/// What a request needs to know of the trust behind its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustRef {
+    pub id: String,
+    pub trustor_user_id: String,
+    pub trustee_user_id: String,
+    pub impersonation: bool,
+}
+
+/// What a request needs to know of the application credential behind its token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppCredentialRef {
+    pub id: String,
+    /// May not make or delete other credentials.
+    pub restricted: bool,
+    /// The calls that it may make; all when empty.
+    pub access_rules: Vec<AccessRule>,
+}
+
 impl Caller {
+    /// One service of the cloud, acting on another.
+    pub fn is_service(&self) -> bool {
+        self.has_role(SERVICE)
+    }
+
+    /// The token is one that somebody handed on: by a trust or an application credential.
+    pub fn is_delegated(&self) -> bool {
+        self.trust.is_some() || self.application_credential.is_some()
+    }
+
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.iter().any(|role| role == name)
     }

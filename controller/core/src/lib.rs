@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use updraft_store::{BoxFuture, Conn, Store, Tx};
 use updraft_token::Tokens;
 
-pub use caller::Caller;
+pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
 pub use config::{Config, Secret};
 pub use error::{Error, ErrorKind, Result};

@@ -57,7 +57,7 @@ mod tests {
             domain_id: None,
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             audit_id: String::new(),
-            request_id: String::new(),
+            ..Caller::default()
         }
     }
 

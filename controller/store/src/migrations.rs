@@ -5,11 +5,12 @@ use sqlx::{Connection, Row, SqliteConnection};
 use crate::error::StoreError;
 
 /// (number, name, statements), in order.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "identity", include_str!("../migrations/sqlite/0001_identity.sql")),
     (2, "image", include_str!("../migrations/sqlite/0002_image.sql")),
     (3, "network", include_str!("../migrations/sqlite/0003_network.sql")),
     (4, "compute", include_str!("../migrations/sqlite/0004_compute.sql")),
+    (9, "authentication", include_str!("../migrations/sqlite/0009_authentication.sql")),
 ];
 
 /// Applies what is missing, each migration with its record in one transaction: a kill in between

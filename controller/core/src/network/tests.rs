@@ -37,7 +37,7 @@ fn caller(roles: &[&str], project: &str) -> Caller {
         domain_id: None,
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         audit_id: String::new(),
-        request_id: String::new(),
+        ..Caller::default()
     }
 }
 

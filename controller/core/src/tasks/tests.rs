@@ -120,6 +120,7 @@ impl Cloud {
             roles: vec!["member".into(), "reader".into()],
             audit_id: String::new(),
             request_id: "req-1".into(),
+            ..Caller::default()
         };
         let cloud = Self { core, host: SimulatedHost::new("node-1"), caller, _directory: directory };
         cloud.offer().await;

@@ -1,17 +1,25 @@
 //! Who may do what: domains hold projects and users; roles tie users to projects.
 
+mod application_credential;
 mod assignment;
 mod catalog;
+mod credential;
 mod domain;
+mod federation;
 mod project;
 mod role;
+mod trust;
 mod user;
 
+pub use application_credential::{AccessRule, ApplicationCredential};
 pub use assignment::{Actor, Assignment, Target};
 pub use catalog::{Endpoint, Interface, Region, Service};
+pub use credential::{Credential, EC2, TOTP};
 pub use domain::{DEFAULT_DOMAIN_ID, Domain};
+pub use federation::{FederationProtocol, IdentityProvider, Mapping, ServiceProvider};
 pub use project::Project;
 pub use role::{ADMIN, IMPLIED_ROLES, MANAGER, MEMBER, READER, Role, SERVICE};
+pub use trust::Trust;
 pub use user::{Group, User};
 
 /// The form in which names are compared: Keystone's names are unique without regard to case.

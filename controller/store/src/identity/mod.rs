@@ -1,10 +1,15 @@
 //! SQL of the identity service.
 
+pub mod application_credential;
 pub mod assignment;
 pub mod catalog;
+pub mod credential;
 pub mod domain;
+pub mod federated_user;
+pub mod federation;
 pub mod group;
 pub mod project;
 pub mod revocation;
 pub mod role;
+pub mod trust;
 pub mod user;
