@@ -44,7 +44,16 @@ pub struct Conn {
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
+    #[allow(dead_code, reason = "its pool comes next")]
     MySql(PoolConnection<MySql>),
+}
+
+/// What a database speaks, where it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    /// MySQL and MariaDB.
+    MySql,
 }
 
 /// A connection inside a write transaction.
@@ -71,7 +80,7 @@ impl Store {
                 .max_lifetime(None)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        migrations::apply(&mut *writer.acquire().await?).await?;
+        migrations::apply(&mut Conn { connection: Connection::Sqlite(writer.acquire().await?) }).await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "on")).await?;
         Ok(Self { writer, readers })
     }
@@ -156,6 +165,25 @@ impl Conn {
     /// The driver's connection, for [`crate::query`] alone.
     pub(crate) fn raw(&mut self) -> &mut Connection {
         &mut self.connection
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.connection {
+            Connection::Sqlite(_) => Dialect::Sqlite,
+            Connection::MySql(_) => Dialect::MySql,
+        }
+    }
+
+    /// MySQL's collation that compares as SQLite does: bytes, with trailing blanks. Its name differs by make.
+    pub(crate) async fn binary_collation(&mut self) -> Result<String, StoreError> {
+        let row = query(
+            "SELECT COLLATION_NAME AS name FROM information_schema.COLLATIONS \
+             WHERE COLLATION_NAME IN ('utf8mb4_nopad_bin', 'utf8mb4_0900_bin')",
+        )
+        .fetch_optional(self)
+        .await?;
+        row.ok_or_else(|| StoreError::broken("neither MariaDB 10.2 or newer nor MySQL 8 or newer"))?
+            .try_get("name")
     }
 }
 

@@ -1,4 +1,5 @@
 use sqlx::error::ErrorKind as DatabaseKind;
+use sqlx::mysql::MySqlDatabaseError;
 
 /// What went wrong, as far as a caller can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,26 @@ impl StoreError {
 
     pub(crate) fn broken(context: impl Into<String>) -> Self {
         Self { kind: StoreErrorKind::Broken, context: context.into(), source: None }
+    }
+}
+
+/// MySQL's numbers for a change of the schema that finds its work done: table, column, key or constraint exists, or what
+/// was to be dropped is gone (<https://mariadb.com/kb/en/mariadb-error-code-reference/>).
+const MYSQL_DONE_ALREADY: &[u16] = &[1050, 1051, 1060, 1061, 1091, 1826];
+
+impl StoreError {
+    /// Whether a statement that changes the schema failed because that change was made before.
+    pub(crate) fn is_done_already(&self) -> bool {
+        self.mysql_number().is_some_and(|number| MYSQL_DONE_ALREADY.contains(&number))
+    }
+
+    fn mysql_number(&self) -> Option<u16> {
+        match self.source.as_deref()? {
+            sqlx::Error::Database(error) => {
+                error.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number)
+            }
+            _ => None,
+        }
     }
 }
 

@@ -166,7 +166,11 @@ pub async fn release(tx: &mut Tx, id: &str, claim: Claim) -> Result<(), StoreErr
 
 /// Makes a credential known; nothing happens when it is already.
 pub async fn register_credential(tx: &mut Tx, token_sha256: &str, now: Timestamp) -> Result<(), StoreError> {
-    query("INSERT INTO host_credentials (token_sha256, host_id, created_at) VALUES (?, NULL, ?) ON CONFLICT DO NOTHING")
+    let known = query("SELECT 1 AS known FROM host_credentials WHERE token_sha256 = ?").bind(token_sha256);
+    if known.fetch_optional(tx).await?.is_some() {
+        return Ok(());
+    }
+    query("INSERT INTO host_credentials (token_sha256, host_id, created_at) VALUES (?, NULL, ?)")
         .bind(token_sha256)
         .bind(now.0)
         .execute(tx)

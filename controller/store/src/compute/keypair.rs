@@ -1,6 +1,7 @@
 use updraft_model::Timestamp;
 use updraft_model::compute::{KeyPair, KeyPairKind};
 
+use super::sequence;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
@@ -22,7 +23,9 @@ fn from_row(row: &Row) -> Result<KeyPair, StoreError> {
 
 /// Adds a key pair. `Duplicate` when the user has one of that name.
 pub async fn insert(tx: &mut Tx, keypair: &KeyPair) -> Result<(), StoreError> {
-    query("INSERT INTO keypairs (user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)")
+    let id = sequence::next(tx, "keypairs").await?;
+    query("INSERT INTO keypairs (id, user_id, name, public_key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(id)
         .bind(&keypair.user_id)
         .bind(&keypair.name)
         .bind(&keypair.public_key)

@@ -5,6 +5,7 @@ pub mod flavor;
 pub mod host;
 pub mod keypair;
 pub mod quota;
+mod sequence;
 pub mod server;
 pub mod task;
 mod task_event;

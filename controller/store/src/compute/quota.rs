@@ -48,8 +48,9 @@ pub async fn clear_limits(tx: &mut Tx, project_id: &str) -> Result<(), StoreErro
 /// What the project's servers use: every server that is not deleted counts, whatever its state.
 pub async fn usage(conn: &mut Conn, project_id: &str) -> Result<Usage, StoreError> {
     let row = query(
-        "SELECT COUNT(*) AS instances, COALESCE(SUM(vcpus), 0) AS cores, COALESCE(SUM(memory_mib), 0) AS ram \
-         FROM servers WHERE project_id = ? AND deleted_at IS NULL",
+        // MySQL's sums are decimals; to SQLite the cast means "a number".
+        "SELECT COUNT(*) AS instances, CAST(COALESCE(SUM(vcpus), 0) AS SIGNED) AS cores, \
+         CAST(COALESCE(SUM(memory_mib), 0) AS SIGNED) AS ram FROM servers WHERE project_id = ? AND deleted_at IS NULL",
     )
     .bind(project_id)
     .fetch_one(conn)

@@ -25,7 +25,13 @@ fn from_row(row: &Row) -> Result<TaskEvent, StoreError> {
 
 /// Notes that a step began; a step that is repeated keeps its first beginning.
 pub async fn start_event(tx: &mut Tx, task_id: &str, step: Step, now: Timestamp) -> Result<(), StoreError> {
-    query("INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
+    let begun = query("SELECT 1 AS begun FROM task_events WHERE task_id = ? AND step = ?")
+        .bind(task_id)
+        .bind(step.as_str());
+    if begun.fetch_optional(tx).await?.is_some() {
+        return Ok(());
+    }
+    query("INSERT INTO task_events (task_id, step, started_at) VALUES (?, ?, ?)")
         .bind(task_id)
         .bind(step.as_str())
         .bind(now.0)
