@@ -7,7 +7,7 @@
 # openstack client, SSH), ebpf (compile the XDP program), test (test runners and checks), bench (peers in benches).
 # Packages are installed by apt as root (sudo is used elsewhere); everything else goes to the cache folder
 # ${XDG_CACHE_HOME:-~/.cache}/updraft and to cargo's bin folder. No service is started, except that Debian starts Open
-# vSwitch's own when the bench group installs it; systemd is not needed.
+# vSwitch's own when the bench group installs it; RabbitMQ's is masked before its package comes. systemd is not needed.
 set -euo pipefail
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/updraft
@@ -65,6 +65,11 @@ install_missing() {
     for package in "${missing[@]}"; do
         say "installing $package: ${reasons[$package]}"
     done
+    # The tests start brokers of their own; what its package would start is in nobody's way then, but in nobody's use.
+    if [[ " ${missing[*]} " = *" rabbitmq-server "* ]]; then
+        as_root mkdir -p /etc/systemd/system
+        as_root ln -sfn /dev/null /etc/systemd/system/rabbitmq-server.service
+    fi
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         -o DPkg::Lock::Timeout=600 "${missing[@]}" >"$cache/apt.log" 2>&1 ||
         { tail -n 20 "$cache/apt.log" >&2; die "apt-get failed, see $cache/apt.log"; }
@@ -131,6 +136,9 @@ packages_of() {
         need "config drives" genisoimage
         need "hygiene of the scripts" shellcheck
         need "looking at XDP programs" bpftool
+        # Without mariadb-server and its service: the tests start servers of their own.
+        need "the other database that the controller runs on" mariadb-server-core mariadb-client-core
+        need "the bus between controllers" rabbitmq-server
         ;;
     bench)
         need "load, and the limit to compare with" fio qemu-utils qemu-system-common

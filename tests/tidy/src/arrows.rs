@@ -16,9 +16,11 @@ pub enum Layer {
     Binary,
     /// Depends on what it likes; nobody depends on it.
     Outside,
+    /// Starts other people's servers for tests: any crate's tests may use it, it depends on none of ours.
+    Harness,
 }
 
-use Layer::{Behaviour, Binary, Edge, Leaf, Outside, Wall};
+use Layer::{Behaviour, Binary, Edge, Harness, Leaf, Outside, Wall};
 
 /// Every folder that may hold a crate, with its layer (ARCHITECTURE.md, "Folders").
 const LAYERS: &[(&str, Layer)] = &[
@@ -50,6 +52,7 @@ const LAYERS: &[(&str, Layer)] = &[
     ("bench", Outside),
     ("tests/tidy", Outside),
     ("tests/e2e", Outside),
+    ("tests/peers", Harness),
 ];
 
 /// Folders from the bottom up; an arrow never goes up.
@@ -77,6 +80,8 @@ pub struct Crate {
     pub name: String,
     /// Names of all declared dependencies, for tests and build scripts as well.
     pub dependencies: Vec<String>,
+    /// Those of them that are more than a test's.
+    pub shipped: Vec<String>,
 }
 
 fn layer_of(folder: &str) -> Option<Layer> {
@@ -120,6 +125,13 @@ pub fn check(crates: &[Crate]) -> Vec<Finding> {
 /// What is wrong with an arrow, if anything.
 fn arrow(from: &Crate, to: &Crate) -> Option<String> {
     let (above, below) = (layer_of(&from.folder)?, layer_of(&to.folder)?);
+    if above == Harness {
+        return Some("the harness knows none of our crates".to_owned());
+    }
+    if below == Harness {
+        let tests_only = !from.shipped.contains(&to.name);
+        return (!tests_only).then(|| "belongs into [dev-dependencies]".to_owned());
+    }
     if below >= Binary {
         return Some(
             "nobody depends on a binary, a bench or a test: move what is shared into a library below both"
@@ -175,6 +187,7 @@ mod tests {
             folder: folder.to_owned(),
             name: folder.to_owned(),
             dependencies: dependencies.iter().map(|name| (*name).to_owned()).collect(),
+            shipped: dependencies.iter().map(|name| (*name).to_owned()).collect(),
         }
     }
 
@@ -215,6 +228,16 @@ mod tests {
         ] {
             assert_eq!(complaint(from, to).len(), 1, "{from} -> {to}");
         }
+    }
+
+    #[test]
+    fn the_harness_is_for_tests() {
+        let harness = package("tests/peers", &[]);
+        let mut user = package("controller/store", &["tests/peers"]);
+        assert_eq!(check(&[harness.clone(), user.clone()]).len(), 1);
+        user.shipped.clear();
+        assert_eq!(check(&[harness, user]), Vec::<Finding>::new());
+        assert_eq!(complaint("tests/peers", "controller/store").len(), 1);
     }
 
     #[test]
