@@ -86,14 +86,16 @@ CREATE TABLE implied_roles (
     FOREIGN KEY (implied_role_id) REFERENCES roles (id) ON DELETE CASCADE
 );
 
--- actor_kind is 'user' or 'group', target_kind is 'project' or 'domain'.
+-- actor_kind is 'user' or 'group'; target_kind is 'project', 'domain' or 'system' (target_id 'system'). An inherited
+-- role holds on everything below the target, and not on the target itself, so one may be held both ways.
 CREATE TABLE role_assignments (
     actor_kind VARCHAR(64) NOT NULL,
     actor_id VARCHAR(64) NOT NULL,
     target_kind VARCHAR(64) NOT NULL,
     target_id VARCHAR(64) NOT NULL,
     role_id VARCHAR(64) NOT NULL,
-    PRIMARY KEY (actor_kind, actor_id, target_kind, target_id, role_id),
+    inherited BOOLEAN NOT NULL,
+    PRIMARY KEY (actor_kind, actor_id, target_kind, target_id, role_id, inherited),
     FOREIGN KEY (role_id) REFERENCES roles (id) ON DELETE CASCADE
 );
 CREATE INDEX role_assignments_target ON role_assignments (target_kind, target_id);

@@ -37,6 +37,7 @@ fn one(target: MakeTarget, actor: MakeActor) -> MethodRouter<Core> {
         actor: actor(actor_id),
         target: target(target_id),
         role_id,
+        inherited: false,
     };
     get(async move |call: Call, ids| check(call, assignment(ids)).await)
         .put(async move |call: Call, ids| grant(call, assignment(ids)).await)

@@ -51,6 +51,7 @@ async fn list(
         actor: query.user_id.map(Actor::User).or(query.group_id.map(Actor::Group)),
         target: query.project_id.map(Target::Project).or(query.domain_id.map(Target::Domain)),
         role_id: query.role_id,
+        inherited: None,
     };
     let found = assignment::list(&core, &caller, &filter, query.effective == Some(true)).await?;
     let names = match query.include_names == Some(true) {
@@ -82,6 +83,7 @@ fn view(endpoint: &str, held: Assignment, names: Option<&Names>) -> AssignmentVi
     let scope = match held.target {
         Target::Project(id) => ScopeView { project: Some(named(id, |names| &names.projects)), domain: None },
         Target::Domain(id) => ScopeView { project: None, domain: Some(plain(id, |names| &names.domains)) },
+        Target::System => ScopeView { project: None, domain: None },
     };
     let role = plain(held.role_id, |names| &names.roles);
     AssignmentView { role, user, group, scope, links: BTreeMap::from([("assignment", link)]) }
@@ -91,6 +93,7 @@ fn link(endpoint: &str, held: &Assignment) -> String {
     let target = match &held.target {
         Target::Project(id) => format!("projects/{id}"),
         Target::Domain(id) => format!("domains/{id}"),
+        Target::System => "system".to_owned(),
     };
     let actor = match &held.actor {
         Actor::User(id) => format!("users/{id}"),

@@ -11,7 +11,7 @@ use updraft_store::identity::{assignment, domain, group, project, revocation, ro
 use updraft_store::{Conn, Tx};
 
 use super::checks;
-use super::rights::with_implied;
+use super::effective::with_implied;
 use crate::policy::require_admin;
 use crate::{Caller, Core, Result};
 
@@ -55,7 +55,8 @@ pub async fn check(core: &Core, caller: &Caller, assignment: &Assignment) -> Res
 pub async fn roles_on(core: &Core, caller: &Caller, actor: Actor, target: Target) -> Result<Vec<Role>> {
     require_admin(caller)?;
     let mut conn = core.read().await?;
-    let filter = AssignmentFilter { actor: Some(actor), target: Some(target), role_id: None };
+    let (actor, target, inherited) = (Some(actor), Some(target), Some(false));
+    let filter = AssignmentFilter { actor, target, inherited, role_id: None };
     let held: BTreeSet<String> =
         assignment::list(&mut conn, &filter).await?.into_iter().map(|held| held.role_id).collect();
     Ok(role::list_all(&mut conn).await?.into_iter().filter(|role| held.contains(&role.id)).collect())
@@ -87,7 +88,12 @@ pub async fn list(
     let implications = role::implications(&mut conn).await?;
     let all = given.into_iter().flat_map(|((actor, target), roles)| {
         let roles = with_implied(roles, &implications).into_iter();
-        roles.map(move |role_id| Assignment { actor: actor.clone(), target: target.clone(), role_id })
+        roles.map(move |role_id| Assignment {
+            actor: actor.clone(),
+            target: target.clone(),
+            role_id,
+            inherited: false,
+        })
     });
     let fits = |held: &Assignment| {
         filter.actor.as_ref().is_none_or(|actor| *actor == held.actor)
@@ -122,6 +128,7 @@ async fn check_parties(conn: &mut Conn, assignment: &Assignment) -> Result<()> {
     let (what, found) = match &assignment.target {
         Target::Project(id) => ("project", project::get(conn, id).await?.is_some()),
         Target::Domain(id) => ("domain", domain::get(conn, id).await?.is_some()),
+        Target::System => ("system", true),
     };
     if !found {
         return Err(checks::not_found(what, assignment.target.id()));

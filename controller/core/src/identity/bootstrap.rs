@@ -110,9 +110,10 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
     };
     user::insert(tx, &user).await?;
     if let Some(role_id) = role_id(tx, ADMIN).await? {
-        let assignment =
-            Assignment { actor: Actor::User(user.id), target: Target::Project(project.id), role_id };
-        assignment::insert(tx, &assignment).await?;
+        for target in [Target::Project(project.id), Target::System] {
+            let (actor, role_id) = (Actor::User(user.id.clone()), role_id.clone());
+            assignment::insert(tx, &Assignment { actor, target, role_id, inherited: false }).await?;
+        }
     }
     Ok(())
 }

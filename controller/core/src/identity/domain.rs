@@ -2,13 +2,13 @@
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{DEFAULT_DOMAIN_ID, Domain, Target};
+use updraft_model::identity::{DEFAULT_DOMAIN_ID, Domain};
 use updraft_store::Tx;
 use updraft_store::identity::project::{self, ProjectFilter};
 use updraft_store::identity::user::{self, UserFilter};
-use updraft_store::identity::{assignment, domain, group};
+use updraft_store::identity::{domain, group};
 
-use super::checks;
+use super::{checks, effective};
 use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result};
 
@@ -63,14 +63,7 @@ pub async fn list(
 /// Domains that the caller holds a role on.
 pub async fn list_of_caller(core: &Core, caller: &Caller) -> Result<Vec<Domain>> {
     let mut conn = core.read().await?;
-    let assigned = assignment::list_for_user(&mut conn, &caller.user_id).await?;
-    let ids: Vec<String> = assigned
-        .into_iter()
-        .filter_map(|held| match held.target {
-            Target::Domain(id) => Some(id),
-            Target::Project(_) => None,
-        })
-        .collect();
+    let ids = effective::domain_ids(&mut conn, &caller.user_id).await?;
     Ok(domain::list(&mut conn, Some(&ids), None, Some(true)).await?)
 }
 

@@ -1,6 +1,6 @@
 //! Use cases of the identity service.
 //!
-//! [`login`] makes tokens, [`token`] checks them, [`rights`] says which roles count; the others are the
+//! [`login`] makes tokens, [`token`] checks them, [`effective`] says which roles count; the others are the
 //! resources that administrators keep.
 
 mod checks;
@@ -9,10 +9,10 @@ pub mod assignment;
 pub mod bootstrap;
 pub mod catalog;
 pub mod domain;
+pub mod effective;
 pub mod group;
 pub mod login;
 pub mod project;
-pub mod rights;
 pub mod role;
 pub mod token;
 pub mod user;

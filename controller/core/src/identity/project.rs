@@ -5,9 +5,9 @@ use updraft_model::identity::{DEFAULT_DOMAIN_ID, Project, Target};
 use updraft_store::Conn;
 use updraft_store::identity::project;
 pub use updraft_store::identity::project::ProjectFilter;
-use updraft_store::identity::{assignment, domain};
+use updraft_store::identity::domain;
 
-use super::checks;
+use super::{checks, effective};
 use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result};
 
@@ -76,7 +76,7 @@ pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Project> {
 
 async fn holds_role_on(conn: &mut Conn, user_id: &str, project_id: &str) -> Result<bool> {
     let target = Target::Project(project_id.to_owned());
-    Ok(assignment::list_for_user(conn, user_id).await?.iter().any(|held| held.target == target))
+    Ok(!effective::roles(conn, user_id, &target).await?.is_empty())
 }
 
 /// All projects that fit the filter; for administrators.
@@ -91,12 +91,8 @@ pub async fn list_of_user(core: &Core, caller: &Caller, user_id: &str) -> Result
         require_admin(caller)?;
     }
     let mut conn = core.read().await?;
-    let assigned = assignment::list_for_user(&mut conn, user_id).await?;
-    let ids = assigned.into_iter().filter_map(|held| match held.target {
-        Target::Project(id) => Some(id),
-        Target::Domain(_) => None,
-    });
-    let filter = ProjectFilter { ids: Some(ids.collect()), ..ProjectFilter::default() };
+    let ids = effective::project_ids(&mut conn, user_id).await?;
+    let filter = ProjectFilter { ids: Some(ids), ..ProjectFilter::default() };
     Ok(project::list(&mut conn, &filter).await?)
 }
 

@@ -10,7 +10,7 @@ use updraft_store::identity::{domain, project, revocation, user};
 use updraft_token::{Claims, Scope};
 
 use super::checks;
-use super::rights::effective_roles;
+use super::effective;
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// How often expired revocations are forgotten.
@@ -123,7 +123,7 @@ pub(super) async fn resolve(conn: &mut Conn, claims: Claims) -> Result<Option<Li
         return Ok(Some(LiveToken { claims, user, user_domain, scope, roles: Vec::new() }));
     };
     let revoked_until = revocation::scope_revoked_until(conn, &user.id, target.id()).await?;
-    let roles = effective_roles(conn, &user.id, &target).await?;
+    let roles = effective::roles(conn, &user.id, &target).await?;
     if roles.is_empty() || revoked_until.is_some_and(|until| issued <= until) {
         return Ok(None);
     }

@@ -10,14 +10,18 @@ pub enum Actor {
 pub enum Target {
     Project(String),
     Domain(String),
+    /// The cloud itself: its hosts, services and everything else that belongs to nobody.
+    System,
 }
 
-/// "`actor` holds `role_id` on `target`".
+/// "`actor` holds `role_id` on `target`", or on everything below it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Assignment {
     pub actor: Actor,
     pub target: Target,
     pub role_id: String,
+    /// It holds on the projects below `target`, and not on `target` itself (Keystone's OS-INHERIT).
+    pub inherited: bool,
 }
 
 impl Actor {
@@ -29,9 +33,13 @@ impl Actor {
 }
 
 impl Target {
+    /// What stands for [`Self::System`] where an id is needed.
+    pub const SYSTEM_ID: &str = "system";
+
     pub fn id(&self) -> &str {
         match self {
             Self::Project(id) | Self::Domain(id) => id,
+            Self::System => Self::SYSTEM_ID,
         }
     }
 }

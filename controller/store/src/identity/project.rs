@@ -113,3 +113,30 @@ pub async fn list(conn: &mut Conn, filter: &ProjectFilter) -> Result<Vec<Project
         .await?;
     rows.iter().map(from_row).collect()
 }
+
+/// Ids of everything above a project: its parents up to, and with, its domain; nearest first.
+pub async fn ancestors(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreError> {
+    let rows = query(
+        "WITH RECURSIVE line (id, parent_id, depth) AS (SELECT id, parent_id, 0 FROM projects WHERE id = ? \
+         UNION ALL SELECT p.id, p.parent_id, line.depth + 1 FROM projects p JOIN line ON p.id = line.parent_id) \
+         SELECT parent_id FROM line ORDER BY depth",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.try_get("parent_id")).collect()
+}
+
+/// Everything below a project or domain, parents before their children.
+pub async fn descendants(conn: &mut Conn, id: &str) -> Result<Vec<Project>, StoreError> {
+    let rows = query(
+        "WITH RECURSIVE tree (id, depth) AS (SELECT id, 0 FROM projects WHERE parent_id = ? \
+         UNION ALL SELECT p.id, tree.depth + 1 FROM projects p JOIN tree ON p.parent_id = tree.id) \
+         SELECT p.id, p.domain_id, p.parent_id, p.name, p.description, p.enabled, p.tags, p.tokens_valid_after \
+         FROM tree JOIN projects p ON p.id = tree.id ORDER BY tree.depth, p.name_key, p.id",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(from_row).collect()
+}

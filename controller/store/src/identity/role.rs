@@ -106,3 +106,24 @@ pub async fn implications(conn: &mut Conn) -> Result<Vec<(String, String)>, Stor
         .await?;
     rows.iter().map(|row| Ok((row.try_get("prior_role_id")?, row.try_get("implied_role_id")?))).collect()
 }
+
+/// Every role with the ids of those that it implies, in one statement.
+pub async fn list_with_implied(conn: &mut Conn) -> Result<Vec<(Role, Vec<String>)>, StoreError> {
+    let rows = query(
+        "SELECT r.id, r.name, r.domain_id, r.description, i.implied_role_id FROM roles r \
+         LEFT JOIN implied_roles i ON i.prior_role_id = r.id ORDER BY r.name_key, r.id",
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut roles: Vec<(Role, Vec<String>)> = Vec::new();
+    for row in &rows {
+        let role = from_row(row)?;
+        if roles.last().is_none_or(|(last, _)| last.id != role.id) {
+            roles.push((role, Vec::new()));
+        }
+        if let (Some((_, implied)), Some(id)) = (roles.last_mut(), row.try_get("implied_role_id")?) {
+            implied.push(id);
+        }
+    }
+    Ok(roles)
+}

@@ -1,3 +1,5 @@
+mod inheritance;
+
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
