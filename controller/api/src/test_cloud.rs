@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
 use updraft_core::{Config, Core, identity};
+use updraft_model::audit::{AuditEvent, AuditQuery};
 use updraft_store::Store;
 use updraft_token::{KeyRepository, Tokens};
 
@@ -62,12 +63,28 @@ impl TestCloud {
         Self { router: crate::router(core.clone()), core, directory }
     }
 
-    /// One request through the whole router.
+    /// One request through the whole router. Whatever a test asks for, a change that is answered 2xx leaves exactly
+    /// one audit event.
     pub async fn send(&self, request: Request<Body>) -> Reply {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap().to_vec();
-        Reply { status: parts.status, headers: parts.headers, bytes }
+        let reply = Reply { status: parts.status, headers: parts.headers, bytes };
+        let is_audited = !method.is_safe() && path != "/host/v1/observed";
+        if is_audited && reply.status.is_success() {
+            let events = self.audit_events(reply.header("x-openstack-request-id")).await;
+            let outcomes: Vec<bool> = events.iter().map(|event| event.succeeded).collect();
+            assert_eq!(outcomes, [true], "{method} {path}");
+        }
+        reply
+    }
+
+    /// The audit events of one request.
+    pub async fn audit_events(&self, request_id: &str) -> Vec<AuditEvent> {
+        self.core.audit.flush(&self.core).await;
+        let wanted = AuditQuery { request_id: Some(request_id.to_owned()), ..AuditQuery::default() };
+        updraft_store::audit::list(&mut self.core.read().await.unwrap(), &wanted).await.unwrap()
     }
 
     /// A request with a token (none when empty) and a JSON body (none when null).

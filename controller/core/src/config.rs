@@ -15,10 +15,19 @@ pub struct Config {
     pub max_image_bytes: u64,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
-    /// What a host's agent proves itself with at `/host/v1`. `None`: no host is let in.
+    /// What one host's agent proves itself with at `/host/v1`, and what is shown to it: the host that a cloud of one
+    /// machine has. Others enrol.
     pub host_credential: Option<Secret>,
+    /// What is shown to the agents of all other hosts is derived from it; the same for all controllers. `None`: no
+    /// other host may enrol.
+    pub host_key: Option<Secret>,
+    /// The authority (PEM) that agents' certificates must be of, where agents are reached by `https://`. `None`: the
+    /// authorities that the system trusts.
+    pub agent_authority: Option<Vec<u8>>,
     /// Where noVNC lies, served for graphical consoles.
     pub novnc_directory: Option<PathBuf>,
+    /// How long audit events are kept.
+    pub audit_retention: Duration,
 }
 
 /// A text that stays out of logs and panics.
@@ -48,6 +57,8 @@ impl std::fmt::Debug for Secret {
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// 1 TiB.
 const MAX_IMAGE_BYTES: u64 = 1 << 40;
+/// A year.
+const AUDIT_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
 impl Config {
     /// The defaults, with images under `images_directory`.
@@ -59,7 +70,10 @@ impl Config {
             max_image_bytes: MAX_IMAGE_BYTES,
             token_lifetime: TOKEN_LIFETIME,
             host_credential: None,
+            host_key: None,
+            agent_authority: None,
             novnc_directory: None,
+            audit_retention: AUDIT_RETENTION,
         }
     }
 }

@@ -9,10 +9,12 @@ mod config;
 mod error;
 mod password;
 
+pub mod audit;
 pub mod compute;
 pub mod host;
 pub mod identity;
 pub mod image;
+pub mod journal;
 pub mod network;
 pub mod policy;
 pub mod tasks;
@@ -21,6 +23,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use updraft_model::Timestamp;
 use updraft_store::{BoxFuture, Conn, Store, Tx};
 use updraft_token::Tokens;
 
@@ -46,6 +49,8 @@ pub struct Parts {
     pub config: Config,
     pub nudge: Nudge,
     pub clock: Clock,
+    /// Takes the audit events that belong to no change.
+    pub audit: audit::Recorder,
 }
 
 impl Core {
@@ -57,6 +62,7 @@ impl Core {
             config,
             nudge: Nudge::default(),
             clock: Clock::default(),
+            audit: audit::Recorder::default(),
         };
         Self { parts: Arc::new(parts) }
     }
@@ -66,14 +72,33 @@ impl Core {
         Ok(self.store.read().await?)
     }
 
-    /// One write transaction; see [`Store::write`].
+    /// One write transaction; see [`Store::write`]. The first of a request also holds the request's audit event.
     pub async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
-        self.store.write(work).await
+        let Some(claim) = audit::claim() else { return self.store.write(work).await };
+        let (event, now) = (claim.clone(), self.clock.now());
+        let result = self.store.write(move |tx| audited(tx, work, event, now)).await;
+        if result.is_err() {
+            claim.give_back();
+        }
+        result
     }
+}
+
+/// The change and its audit event, in one transaction.
+fn audited<T, F>(tx: &mut Tx, work: F, event: audit::Claim, now: Timestamp) -> BoxFuture<'_, Result<T>>
+where
+    T: Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    Box::pin(async move {
+        let value = work(tx).await?;
+        event.record(tx, now).await?;
+        Ok(value)
+    })
 }
 
 impl Deref for Core {
@@ -87,5 +112,9 @@ impl Deref for Core {
 /// Runs the background work (task workers, reconcilers, clean-up) until `shutdown` turns true, then waits
 /// for what is under way.
 pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
-    tokio::join!(tasks::run(core.clone(), shutdown.clone()), identity::token::purge_loop(core, shutdown));
+    tokio::join!(
+        tasks::run(core.clone(), shutdown.clone()),
+        identity::token::purge_loop(core.clone(), shutdown.clone()),
+        audit::purge_loop(core, shutdown),
+    );
 }

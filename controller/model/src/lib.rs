@@ -2,6 +2,7 @@
 //!
 //! Read [`identity`] first: every other resource belongs to one of its projects.
 
+pub mod audit;
 pub mod compute;
 pub mod id;
 pub mod identity;

@@ -77,8 +77,10 @@ CREATE TABLE hosts (
 -- What a host proves itself with; the host is known from its first report on.
 CREATE TABLE host_credentials (
     token_sha256 VARCHAR(64) NOT NULL,
+    name VARCHAR(255) NOT NULL,
     host_id VARCHAR(64),
     created_at BIGINT NOT NULL,
+    ends_at BIGINT,
     PRIMARY KEY (token_sha256),
     FOREIGN KEY (host_id) REFERENCES hosts (id)
 );
@@ -146,6 +148,7 @@ CREATE TABLE task_events (
     finished_at BIGINT,
     succeeded BOOLEAN,
     message LONGTEXT,
+    cause LONGTEXT,
     host_id VARCHAR(64),
     PRIMARY KEY (task_id, step),
     FOREIGN KEY (task_id) REFERENCES tasks (id) ON DELETE CASCADE

@@ -24,6 +24,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's lock (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Added rows that a transaction remembers, for its audit event.
+const MAX_MADE: usize = 256;
+
 /// The database: cheap to clone, shared by everything in the controller.
 ///
 /// SQLite in WAL mode with one writer and several readers: writers never find the file locked by each
@@ -38,6 +41,8 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Conn {
     connection: Connection,
+    /// (table, id) of the rows that were added, in their order.
+    made: Vec<(String, String)>,
 }
 
 /// The driver's connection, for [`crate::query`].
@@ -80,7 +85,7 @@ impl Store {
                 .max_lifetime(None)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        migrations::apply(&mut Conn { connection: Connection::Sqlite(writer.acquire().await?) }).await?;
+        migrations::apply(&mut Conn::new(Connection::Sqlite(writer.acquire().await?))).await?;
         let readers = pool(READERS).connect_with(options.pragma("query_only", "on")).await?;
         Ok(Self { writer, readers })
     }
@@ -88,7 +93,7 @@ impl Store {
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
     /// deadlock, but it keeps a reader from others for no use.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        Ok(Conn { connection: Connection::Sqlite(self.readers.acquire().await?) })
+        Ok(Conn::new(Connection::Sqlite(self.readers.acquire().await?)))
     }
 
     /// Runs `work` in one write transaction: commits when it returns `Ok`, rolls back when it returns
@@ -125,7 +130,7 @@ where
     F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
 {
     let connection = writer.acquire().await.map_err(StoreError::from)?;
-    let mut tx = Tx { conn: Conn { connection: Connection::Sqlite(connection) } };
+    let mut tx = Tx { conn: Conn::new(Connection::Sqlite(connection)) };
     // IMMEDIATE: a transaction that starts by reading and then writes would get "busy" at once.
     tx.statement("BEGIN IMMEDIATE").await?;
     match AssertUnwindSafe(work(&mut tx)).catch_unwind().await {
@@ -148,6 +153,12 @@ where
 }
 
 impl Tx {
+    /// (table, id) of the rows that this transaction has added so far, up to [`MAX_MADE`]; of tables whose first
+    /// column is `id`.
+    pub fn made(&self) -> &[(String, String)] {
+        &self.conn.made
+    }
+
     async fn statement(&mut self, sql: &'static str) -> Result<(), StoreError> {
         query(sql).execute(self).await?;
         Ok(())
@@ -162,6 +173,17 @@ impl Tx {
 }
 
 impl Conn {
+    fn new(connection: Connection) -> Self {
+        Self { connection, made: Vec::new() }
+    }
+
+    /// Notes a row that was added; for [`crate::query`] alone.
+    pub(crate) fn note_made(&mut self, table: &str, id: &str) {
+        if self.made.len() < MAX_MADE {
+            self.made.push((table.to_owned(), id.to_owned()));
+        }
+    }
+
     /// The driver's connection, for [`crate::query`] alone.
     pub(crate) fn raw(&mut self) -> &mut Connection {
         &mut self.connection

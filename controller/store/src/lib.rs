@@ -10,6 +10,7 @@ mod migrations;
 mod query;
 mod select;
 
+pub mod audit;
 pub mod compute;
 pub mod identity;
 pub mod image;

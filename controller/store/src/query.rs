@@ -102,6 +102,10 @@ impl Query {
 
     /// Runs it; how many rows it changed. (On MySQL a row that matched counts, changed or not, as on SQLite.)
     pub async fn execute(self, conn: &mut Conn) -> Result<u64, StoreError> {
+        if let (Some(table), Some(Value::Text(id))) = (table_with_id(self.sql.as_str()), self.values.first())
+        {
+            conn.note_made(table, id);
+        }
         Ok(match conn.raw() {
             Connection::Sqlite(connection) => {
                 let arguments = sqlite_arguments(self.values)?;
@@ -138,6 +142,12 @@ impl Query {
     pub async fn fetch_one(self, conn: &mut Conn) -> Result<Row, StoreError> {
         self.fetch_optional(conn).await?.ok_or_else(|| StoreError::broken("a row was expected"))
     }
+}
+
+/// The table that a statement adds a row to, if that row begins with its id.
+fn table_with_id(sql: &str) -> Option<&str> {
+    let (table, columns) = sql.strip_prefix("INSERT INTO ")?.split_once(" (")?;
+    columns.starts_with("id,").then_some(table)
 }
 
 fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {

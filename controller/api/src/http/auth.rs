@@ -26,6 +26,8 @@ where
         let token = token.ok_or_else(Error::unauthorized)?;
         let request_id = RequestId::of(&parts.extensions);
         let core = Core::from_ref(state);
-        Ok(Self(updraft_core::identity::token::authenticate(&core, token, request_id.as_str()).await?))
+        let caller = updraft_core::identity::token::authenticate(&core, token, request_id.as_str()).await?;
+        updraft_core::audit::identify(&caller);
+        Ok(Self(caller))
     }
 }

@@ -44,7 +44,8 @@ impl Envelope {
         }
     }
 
-    fn status(self, kind: ErrorKind) -> StatusCode {
+    /// The status of a fault, which for some kinds depends on the service.
+    pub fn status(self, kind: ErrorKind) -> StatusCode {
         match kind {
             ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,

@@ -10,6 +10,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 use updraft_core::{Core, Error, ErrorKind};
 
+use super::audit;
 use super::endpoint::endpoint_of;
 use super::envelope::Envelope;
 use super::fault::{Fault, Pending};
@@ -25,7 +26,8 @@ pub(crate) fn wrap(services: Router, core: Core) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_panic| {
             Fault::from(Error::internal("a handler panicked; the panic is in the log")).into_response()
-        }));
+        }))
+        .layer(from_fn_with_state(core.clone(), audit::record));
     Router::new().fallback_service(services).layer(from_fn_with_state(core, manners))
 }
 
@@ -73,6 +75,8 @@ fn log(error: &Error) {
     let source = error.source.as_ref().map(|source| source.to_string());
     match error.kind {
         ErrorKind::Internal | ErrorKind::Unavailable => tracing::error!(%error, source, "request failed"),
+        // Its words may quote the body, and a body may hold a password.
+        ErrorKind::BadRequest => tracing::debug!(code = error.code, "request refused"),
         _ => tracing::debug!(%error, source, "request refused"),
     }
 }

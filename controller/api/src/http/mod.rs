@@ -4,6 +4,7 @@
 //! [`Call`], [`Auth`] and [`Body`] are the extractors that handlers use; an error is any `updraft_core::Error`
 //! through [`Fault`].
 
+mod audit;
 mod auth;
 mod body;
 mod call;
@@ -13,6 +14,9 @@ mod fault;
 mod flag;
 mod page;
 mod request_id;
+
+#[cfg(test)]
+mod audit_tests;
 
 pub mod byte_range;
 pub mod health;

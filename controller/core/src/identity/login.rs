@@ -7,7 +7,7 @@ use updraft_store::identity::{domain, project, user};
 use updraft_token::{Claims, Method, Scope};
 
 use super::token::{self, LiveToken};
-use crate::{Core, Error, Result};
+use crate::{Core, Error, Result, audit};
 
 /// A login: every proof that is there must hold, and all for the same user.
 #[derive(Clone, Default)]
@@ -58,7 +58,9 @@ pub async fn login(core: &Core, login: Login) -> Result<(String, LiveToken)> {
         proof.add(check_password(core, password).await?, Method::Password)?;
     }
     if let Some(token) = login.token {
-        proof.add_token(token::validate(core, &token).await?)?;
+        let live = token::validate(core, &token).await?;
+        audit::identify_user(&live.user.id, &live.user.name, &live.user.domain_id);
+        proof.add_token(live)?;
     }
     let live = scoped(core, proof, login.scope).await?;
     Ok((core.tokens.issue(&live.claims), live))
@@ -119,6 +121,9 @@ fn new_audit_id() -> String {
 
 async fn check_password(core: &Core, proof: PasswordProof) -> Result<User> {
     let found = find_user(&mut core.read().await?, &proof.user).await?;
+    if let Some(user) = &found {
+        audit::identify_user(&user.id, &user.name, &user.domain_id);
+    }
     let hash = found.as_ref().filter(|user| user.enabled).and_then(|user| user.password_hash.clone());
     let fits = core.passwords.verify(proof.password, hash).await?;
     found.filter(|_| fits).ok_or_else(Error::unauthorized)

@@ -3,9 +3,9 @@
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{DEFAULT_DOMAIN_ID, Project, Target};
 use updraft_store::Conn;
+use updraft_store::identity::domain;
 use updraft_store::identity::project;
 pub use updraft_store::identity::project::ProjectFilter;
-use updraft_store::identity::domain;
 
 use super::{checks, effective};
 use crate::policy::require_admin;

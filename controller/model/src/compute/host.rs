@@ -67,3 +67,31 @@ impl Host {
         }
     }
 }
+
+/// What a host proves itself with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// Of the token, in hexadecimal digits; the token itself is nowhere.
+    pub token_sha256: String,
+    /// The name that the operator gave the host; empty for the host of the controller's own configuration.
+    pub name: String,
+    /// `None` until the host has reported with it.
+    pub host_id: Option<String>,
+    pub created_at: Timestamp,
+    /// From then on it is worth nothing.
+    pub ends_at: Option<Timestamp>,
+}
+
+impl Credential {
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        self.ends_at.is_none_or(|end| now < end)
+    }
+}
+
+/// A host that may come for its credential, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    pub name: String,
+    pub secret_sha256: String,
+    pub ends_at: Timestamp,
+}

@@ -89,6 +89,8 @@ pub struct TaskEvent {
     /// `None` while it lasts.
     pub succeeded: Option<bool>,
     pub message: Option<String>,
+    /// Why it failed, for operators: names of hosts, errors of programs.
+    pub cause: Option<String>,
     pub host_id: Option<String>,
 }
 

@@ -163,33 +163,3 @@ pub async fn release(tx: &mut Tx, id: &str, claim: Claim) -> Result<(), StoreErr
     .await?;
     Ok(())
 }
-
-/// Makes a credential known; nothing happens when it is already.
-pub async fn register_credential(tx: &mut Tx, token_sha256: &str, now: Timestamp) -> Result<(), StoreError> {
-    let known = query("SELECT 1 AS known FROM host_credentials WHERE token_sha256 = ?").bind(token_sha256);
-    if known.fetch_optional(tx).await?.is_some() {
-        return Ok(());
-    }
-    query("INSERT INTO host_credentials (token_sha256, host_id, created_at) VALUES (?, NULL, ?)")
-        .bind(token_sha256)
-        .bind(now.0)
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-/// All credentials with the hosts that they belong to (`None` before the first report).
-pub async fn list_credentials(conn: &mut Conn) -> Result<Vec<(String, Option<String>)>, StoreError> {
-    let rows = query("SELECT token_sha256, host_id FROM host_credentials").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok((row.try_get("token_sha256")?, row.try_get("host_id")?))).collect()
-}
-
-/// Ties a credential to the host that first used it; false when it is another's already.
-pub async fn bind_credential(tx: &mut Tx, token_sha256: &str, host_id: &str) -> Result<bool, StoreError> {
-    let changed = query("UPDATE host_credentials SET host_id = ? WHERE token_sha256 = ? AND host_id IS NULL")
-        .bind(host_id)
-        .bind(token_sha256)
-        .execute(tx)
-        .await?;
-    Ok(changed == 1)
-}

@@ -3,6 +3,7 @@
 pub mod console;
 pub mod flavor;
 pub mod host;
+pub mod host_credential;
 pub mod keypair;
 pub mod quota;
 mod sequence;

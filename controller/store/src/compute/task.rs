@@ -1,7 +1,7 @@
 use updraft_model::Timestamp;
 use updraft_model::compute::{Program, Step, Task, TaskStatus};
 
-pub use super::task_event::{finish_event, list_events, start_event};
+pub use super::task_event::{finish_event, list_events, note_cause, start_event};
 use super::{signed, unsigned};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
@@ -82,6 +82,32 @@ pub async fn list_open(conn: &mut Conn) -> Result<Vec<Task>, StoreError> {
         .order("created_at, id", None)
         .fetch(conn)
         .await?;
+    rows.iter().map(from_row).collect()
+}
+
+/// Which tasks an operator asks for.
+#[derive(Clone, Debug, Default)]
+pub struct TaskFilter {
+    pub project_id: Option<String>,
+    pub request_id: Option<String>,
+    /// Those that ended before are left out.
+    pub since: Option<Timestamp>,
+    pub failed_only: bool,
+    pub limit: Option<u32>,
+}
+
+/// Tasks under way, and those that ended since; the newest first.
+pub async fn list_lately(conn: &mut Conn, wanted: &TaskFilter) -> Result<Vec<Task>, StoreError> {
+    let mut select = Select::new(SELECT)
+        .and_eq("project_id", wanted.project_id.as_ref())
+        .and_eq("request_id", wanted.request_id.as_ref());
+    if let Some(since) = wanted.since {
+        select = select.and_raw("(status IN ('running', 'undoing') OR updated_at >= ").bind(since.0).raw(")");
+    }
+    if wanted.failed_only {
+        select = select.and("status IN ('undoing', 'failed')");
+    }
+    let rows = select.order("created_at DESC, id DESC", wanted.limit).fetch(conn).await?;
     rows.iter().map(from_row).collect()
 }
 

@@ -8,7 +8,7 @@ use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str =
-    "SELECT task_id, step, started_at, finished_at, succeeded, message, host_id FROM task_events";
+    "SELECT task_id, step, started_at, finished_at, succeeded, message, cause, host_id FROM task_events";
 
 fn from_row(row: &Row) -> Result<TaskEvent, StoreError> {
     let step: String = row.try_get("step")?;
@@ -19,6 +19,7 @@ fn from_row(row: &Row) -> Result<TaskEvent, StoreError> {
         finished_at: row.try_get::<Option<i64>>("finished_at")?.map(Timestamp),
         succeeded: row.try_get("succeeded")?,
         message: row.try_get("message")?,
+        cause: row.try_get("cause")?,
         host_id: row.try_get("host_id")?,
     })
 }
@@ -62,6 +63,22 @@ pub async fn finish_event(
     .bind(step.as_str())
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+/// Notes what only operators may read about a step that does not succeed. A step that does forgets it.
+pub async fn note_cause(
+    tx: &mut Tx,
+    task_id: &str,
+    step: Step,
+    cause: Option<&str>,
+) -> Result<(), StoreError> {
+    query("UPDATE task_events SET cause = ? WHERE task_id = ? AND step = ?")
+        .bind(cause)
+        .bind(task_id)
+        .bind(step.as_str())
+        .execute(tx)
+        .await?;
     Ok(())
 }
 

@@ -64,6 +64,7 @@ pub(super) async fn action(
     Body(body): Body<Value>,
 ) -> Answer<Response> {
     let (name, argument) = single(body)?;
+    updraft_core::audit::refine(&name);
     let (core, caller) = (&call.core, &call.caller);
     match name.as_str() {
         "os-start" => server_action::start(core, caller, &id).await?,
