@@ -55,6 +55,14 @@ pub(crate) fn choose<'a>(
     Ok(fit)
 }
 
+/// What is against each host, with its name: for operators.
+pub(crate) fn by_host(hosts: &[Host], wanted: &Wanted<'_>, now: Timestamp) -> String {
+    let against =
+        |host: &Host| judge(host, wanted, now).map(|why| format!("{}: {}", host.hostname, why.reason));
+    let reasons: Vec<String> = hosts.iter().filter_map(against).collect();
+    if reasons.is_empty() { "there is no host".to_owned() } else { reasons.join("; ") }
+}
+
 fn judge(host: &Host, wanted: &Wanted<'_>, now: Timestamp) -> Option<Rejection> {
     let lasting = |reason: String| Some(Rejection { reason, passing: false });
     let passing = |reason: String| Some(Rejection { reason, passing: true });

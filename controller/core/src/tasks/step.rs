@@ -32,6 +32,8 @@ pub(super) struct Work<'t> {
     pub now: Timestamp,
     /// Set when some host's plan got a new generation: the hosts are nudged after the commit.
     pub plan_changed: bool,
+    /// Why the step does not succeed (yet), for operators alone.
+    pub cause: Option<String>,
 }
 
 /// How a step went.
@@ -211,6 +213,7 @@ async fn place(work: &mut Work<'_>) -> Result<Outcome> {
         Err(rejections) => {
             let waited_us = work.now.0 - work.task.created_at.0;
             let message = place::no_valid_host(&rejections);
+            work.cause = Some(place::by_host(&hosts, &wanted, work.now));
             if waited_us < PLACE_PATIENCE_US && rejections.iter().any(|rejection| rejection.passing) {
                 work.task.message = Some(message);
                 return Ok(Outcome::Wait(PLACE_AGAIN));
@@ -264,6 +267,7 @@ async fn await_running(work: &mut Work<'_>) -> Result<Outcome> {
                 detail,
                 "host fails"
             );
+            work.cause = Some(detail);
             if permanent {
                 return Ok(Outcome::Fail(message));
             }

@@ -112,7 +112,7 @@ impl Worker {
                 let task =
                     task::get(tx, &id).await?.filter(|task| held(task, &owner)).ok_or_else(lease_lost)?;
                 let server = server::get(tx, &task.server_id).await?.ok_or_else(lease_lost)?;
-                let mut work = Work { tx, task, server, now, plan_changed: false };
+                let mut work = Work { tx, task, server, now, plan_changed: false, cause: None };
                 let progress = advance(&mut work, &owner, halt).await?;
                 Ok((progress, work.plan_changed, work.task.step, work.task.status))
             })
@@ -172,6 +172,7 @@ async fn advance(work: &mut Work<'_>, owner: &str, halt: Option<Halt>) -> Result
             _ if work.now > work.task.deadline => Outcome::Fail(step::timed_out(&work.task)),
             _ => step::run(work).await?,
         };
+        task::note_cause(work.tx, &work.task.id, step, work.cause.as_deref()).await?;
         match outcome {
             Outcome::Done => step_on(work, program, step).await?,
             Outcome::Wait(wait) => {

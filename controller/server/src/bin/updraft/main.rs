@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod api_client;
+mod authority;
 mod cloud;
 mod configs;
 mod doctor;
@@ -10,14 +11,17 @@ mod down;
 mod error;
 mod external;
 mod health;
+mod host;
 mod layout;
 mod namespace;
 mod openrc;
+mod ops;
 mod progress;
 mod seed;
 mod status;
 mod supervisor;
 mod up;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +55,13 @@ enum Command {
     Status,
     /// Differences between what should be and what is. Prints nothing when all is well.
     Doctor,
+    /// Which hosts the cloud trusts: add, revoke, list.
+    #[command(subcommand)]
+    Host(host::Command),
+    /// What is under way, and what ended or failed lately.
+    Ops(ops::Options),
+    /// The story of a server, task or request: who asked, which steps ran, what failed.
+    Why(why::Options),
     /// Credentials of the administrator, as shell variables for the `openstack` client.
     Openrc,
     /// Run a command in the external network, as the world outside sees the cloud.
@@ -92,6 +103,9 @@ fn run(command: Command, layout: &Layout) -> Result<ExitCode, error::Error> {
             Command::Down { purge } => down::run(layout, purge).await,
             Command::Status => status::run(layout).await,
             Command::Doctor => doctor::run(layout).await,
+            Command::Host(command) => host::run(layout, &command).await,
+            Command::Ops(options) => ops::run(layout, &options).await,
+            Command::Why(options) => why::run(layout, &options).await,
             Command::Openrc => openrc::run(layout),
             Command::Supervise => supervisor::run(layout).await,
             Command::External { .. } => Ok(ExitCode::SUCCESS),
