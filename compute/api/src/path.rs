@@ -9,6 +9,11 @@ pub const OBSERVED: &str = "/host/v1/observed";
 /// `GET {IMAGES}/{image_id}/file`: the image's bytes, only for images in the host's plan (others: 404).
 pub const IMAGES: &str = "/host/v1/images";
 
+/// `POST` with the secret of `updraft host add` as bearer token: 201 and the host's own credential, once.
+pub const ENROLMENT: &str = "/host/v1/enrolment";
+/// `POST`: 201 and a credential in place of the one that is shown.
+pub const CREDENTIAL: &str = "/host/v1/credential";
+
 /// On the agent: `GET {SERVERS}/{server_id}/console-log?length=<lines>`: the last lines of the serial console, as bytes.
 /// `GET {SERVERS}/{server_id}/vnc` and `…/serial`: a WebSocket of binary messages, to and from the guest's display
 /// (RFB) or serial port.

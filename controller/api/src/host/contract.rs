@@ -6,12 +6,13 @@ use axum::Json;
 use axum::body::Body as StreamBody;
 use axum::extract::{FromRef, FromRequestParts, Path, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio_util::io::ReaderStream;
 use updraft_compute_api::observed::HostObserved;
 use updraft_compute_api::path::MAX_WAIT_S;
+use updraft_core::host::enrol::Given;
 use updraft_core::host::{self, HostCredential};
 use updraft_core::{Core, Error};
 
@@ -31,9 +32,7 @@ where
     type Rejection = Fault;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(Error::unauthorized)?;
-        Ok(Self(host::authenticate(&Core::from_ref(state), token).await?))
+        Ok(Self(host::authenticate(&Core::from_ref(state), bearer(&parts.headers)?).await?))
     }
 }
 
@@ -44,6 +43,25 @@ impl Host {
             || Error::conflict("HostUnknown", "Report what is observed first: this host is not known yet.");
         self.0.host_id.ok_or_else(unknown)
     }
+}
+
+/// What follows `Bearer `; 401 without.
+fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(Error::unauthorized)
+}
+
+/// `POST /host/v1/enrolment`, with the secret of `updraft host add` as bearer token: 201, the host's own credential.
+pub(super) async fn enrol(State(core): State<Core>, headers: HeaderMap) -> Answer<(StatusCode, Json<Given>)> {
+    Ok((StatusCode::CREATED, Json(host::enrol::enrol(&core, bearer(&headers)?).await?)))
+}
+
+/// `POST /host/v1/credential`: 201, a credential in place of the one that is shown.
+pub(super) async fn rotate(
+    State(core): State<Core>,
+    Host(credential): Host,
+) -> Answer<(StatusCode, Json<Given>)> {
+    Ok((StatusCode::CREATED, Json(host::enrol::rotate(&core, credential).await?)))
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,7 +12,8 @@ use updraft_model::compute::{Server, VmState};
 use updraft_store::compute::{console, host, server};
 
 use super::server::{find, find_own};
-use crate::{Caller, Core, Error, ErrorKind, Result};
+use crate::host::{client, shown_to};
+use crate::{Caller, Core, Error, ErrorKind, Result, Secret};
 
 /// From the making of a ticket to its use.
 pub const TICKET_LIFE: Duration = Duration::from_secs(60);
@@ -58,25 +59,23 @@ fn not_ready(id: &str) -> Error {
 pub async fn log(core: &Core, caller: &Caller, id: &str, lines: Option<u32>) -> Result<String> {
     let mut conn = core.read().await?;
     let server = find_own(&mut conn, caller, id).await?;
-    let agent_url = agent_of(&mut conn, &server).await?;
+    let (agent_url, credential) = agent_of(core, &mut conn, &server).await?;
     drop(conn);
     let mut url = format!("{agent_url}{}/{}/console-log", path::SERVERS, server.id);
     if let Some(lines) = lines {
         url += &format!("?length={lines}");
     }
-    let bytes = fetch(core, &url).await?;
+    let bytes = fetch(&client(core, HOST_TIMEOUT)?, &url, &credential).await?;
     let start = bytes.len().saturating_sub(LARGEST_LOG);
     Ok(String::from_utf8_lossy(&bytes[start..]).into_owned())
 }
 
-async fn fetch(core: &Core, url: &str) -> Result<Bytes> {
+async fn fetch(client: &reqwest::Client, url: &str, credential: &Secret) -> Result<Bytes> {
     let unreachable = |error: reqwest::Error| {
         Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.")
             .because(error)
     };
-    let client =
-        reqwest::Client::builder().no_proxy().timeout(HOST_TIMEOUT).build().map_err(Error::internal)?;
-    let response = client.get(url).bearer_auth(credential(core)?).send().await.map_err(unreachable)?;
+    let response = client.get(url).bearer_auth(credential.expose()).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => response.bytes().await.map_err(unreachable),
         404 => Err(Error::not_found("ConsoleLogNotFound", "The server has no console log yet.")),
@@ -88,22 +87,15 @@ async fn fetch(core: &Core, url: &str) -> Result<Bytes> {
     }
 }
 
-/// What this controller shows to agents: the one host's own credential.
-fn credential(core: &Core) -> Result<String> {
-    core.config.host_credential.as_ref().map(|secret| secret.expose().to_owned()).ok_or_else(|| {
-        let message = "Consoles need the host's credential in the controller's configuration.";
-        Error::new(ErrorKind::Unavailable, "NoHostCredential", message)
-    })
-}
-
-/// The agent of the server's host, while there is something to look at.
-async fn agent_of(conn: &mut updraft_store::Conn, server: &Server) -> Result<String> {
+/// The agent of the server's host, while there is something to look at, and what to show to it.
+async fn agent_of(core: &Core, conn: &mut updraft_store::Conn, server: &Server) -> Result<(String, Secret)> {
     if server.vm_state == VmState::Building || !server.planned {
         return Err(not_ready(&server.id));
     }
     let host_id = server.host_id.as_deref().ok_or_else(|| not_ready(&server.id))?;
     let host = host::get(conn, host_id).await?.ok_or_else(|| not_ready(&server.id))?;
-    Ok(host.agent_url.trim_end_matches('/').to_owned())
+    let credential = shown_to(core, conn, &host.id).await?;
+    Ok((host.agent_url.trim_end_matches('/').to_owned(), credential))
 }
 
 /// A ticket to the server's console. The caller may show it; nobody else learns it.
@@ -114,7 +106,7 @@ pub async fn ticket(core: &Core, caller: &Caller, id: &str, kind: ConsoleKind) -
     if server.vm_state != VmState::Active {
         return Err(not_ready(&server.id));
     }
-    agent_of(&mut conn, &server).await?;
+    agent_of(core, &mut conn, &server).await?;
     drop(conn);
     // Two random ids: 244 random bits.
     let token = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
@@ -141,10 +133,10 @@ pub async fn redeem(core: &Core, token: &str, kind: ConsoleKind) -> Result<Conso
         None => None,
     };
     let server = server.ok_or_else(Error::unauthorized)?;
-    let agent_url = agent_of(&mut conn, &server).await?;
+    let (agent_url, credential) = agent_of(core, &mut conn, &server).await?;
     let agent_url = agent_url.replacen("http", "ws", 1);
     let url = format!("{agent_url}{}/{}/{}", path::SERVERS, server.id, kind.as_str());
-    Ok(ConsoleTarget { url, credential: credential(core)? })
+    Ok(ConsoleTarget { url, credential: credential.expose().to_owned() })
 }
 
 fn digest(token: &str) -> String {

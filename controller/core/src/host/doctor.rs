@@ -13,6 +13,7 @@ use updraft_model::compute::{Host, Program, Server, Task};
 use updraft_store::compute::{host, server, server::ServerFilter, task};
 use updraft_store::network::port::{self, PortFilter};
 
+use super::{client, shown_to};
 use crate::policy::require_admin;
 use crate::tasks::place;
 use crate::{Caller, Core, Result};
@@ -195,9 +196,9 @@ fn examine_server(server: &Server, facts: &Facts) -> Vec<Finding> {
 }
 
 async fn inventory(core: &Core, host: &Host) -> std::result::Result<HostInventory, String> {
-    let credential = core.config.host_credential.as_ref().ok_or("no host credential is configured")?;
-    let client = reqwest::Client::builder().no_proxy().timeout(INVENTORY_TIMEOUT).build();
-    let client = client.map_err(|error| error.to_string())?;
+    let credential = async { shown_to(core, &mut core.read().await?, &host.id).await };
+    let credential = credential.await.map_err(|error| error.to_string())?;
+    let client = client(core, INVENTORY_TIMEOUT).map_err(|error| error.to_string())?;
     let url = format!("{}{}", host.agent_url.trim_end_matches('/'), path::INVENTORY);
     let response = client.get(url).bearer_auth(credential.expose()).send().await;
     let response =

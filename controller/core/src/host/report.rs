@@ -5,7 +5,7 @@ use updraft_model::Timestamp;
 use updraft_model::compute::Host;
 use updraft_model::compute::host::Capacity;
 use updraft_store::Tx;
-use updraft_store::compute::{host, server, server::ServerFilter, task};
+use updraft_store::compute::{host, host_credential, server, server::ServerFilter, task};
 
 use super::credential::HostCredential;
 use crate::network::server_port;
@@ -53,15 +53,28 @@ async fn keep(
 ) -> Result<()> {
     let id = observed.host_id.to_string();
     let known = host::get(tx, &id).await?;
+    if known.is_some() && credential.host_id.is_none() {
+        require_same_name(tx, &credential.name, &id).await?;
+    }
     let host = row(observed, known.as_ref(), now)?;
     match known {
         Some(_) => host::update_report(tx, &host).await?,
         None => host::insert(tx, &host).await?,
     }
-    if credential.host_id.is_none() && !host::bind_credential(tx, &credential.token_sha256, &id).await? {
+    if credential.host_id.is_none() && !host_credential::bind(tx, &credential.token_sha256, &id).await? {
         return Err(Error::forbidden("This credential belongs to another host."));
     }
     Ok(())
+}
+
+/// A host that was known before may get a new credential, by the same name; one of another name never becomes it.
+async fn require_same_name(tx: &mut Tx, name: &str, host_id: &str) -> Result<()> {
+    let all = host_credential::list(tx).await?;
+    let mut earlier = all.iter().filter(|earlier| earlier.host_id.as_deref() == Some(host_id));
+    if earlier.all(|earlier| earlier.name == name) {
+        return Ok(());
+    }
+    Err(Error::forbidden("This credential is not of the host that it reports for."))
 }
 
 fn row(observed: &HostObserved, known: Option<&Host>, now: Timestamp) -> Result<Host> {

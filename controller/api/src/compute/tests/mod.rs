@@ -2,9 +2,11 @@
 
 mod admin;
 mod consoles;
+mod journal;
 mod lifecycle;
 mod refusals;
 mod shapes;
+mod trust;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,6 +46,7 @@ impl ComputeCloud {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::new(directory.path().join("images"));
         config.host_credential = Some(CREDENTIAL.to_owned().into());
+        config.host_key = Some("what controllers have in common".to_owned().into());
         config.novnc_directory = Some(directory.path().to_owned());
         let cloud = TestCloud::start_with(directory, config).await;
         updraft_core::host::register_own(&cloud.core).await.unwrap();
