@@ -11,11 +11,12 @@ use updraft_base::{HostId, PortId};
 use updraft_compute_api::plan::HostPlan;
 
 use crate::board::Board;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Credentials};
 use crate::controller::{Controller, ControllerError};
 use crate::host::cgroup::Cgroups;
+use crate::http::tls::{TlsError, TlsListener};
 use crate::images::Images;
-use crate::layout::{Layout, create_private_dir};
+use crate::layout::{Layout, create_private_dir, write_durably};
 use crate::metadata::service::PlanWatch;
 use crate::netd::NetState;
 use crate::qemu::probe::{Probed, probe};
@@ -26,7 +27,7 @@ use crate::{http, metadata, netd, observe, plan, supervisor};
 pub struct Host {
     pub id: HostId,
     pub config: Config,
-    pub credential: String,
+    pub credentials: Credentials,
     pub layout: Layout,
     pub images: Images,
     pub cgroups: Cgroups,
@@ -53,6 +54,8 @@ pub enum AgentError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Controller(#[from] ControllerError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
 }
@@ -76,8 +79,10 @@ impl Agent {
             create_private_dir(dir).map_err(io(&dir.display()))?;
         }
         let id = layout.host_id(config.host_id).map_err(io(&"host id"))?;
-        let credential = config.credential()?;
-        let controller = Controller::new(&config.controller_url, credential.clone())?;
+        let authority = config.authority()?;
+        let credentials = credentials(&config, authority.as_deref()).await?;
+        let controller =
+            Controller::new(&config.controller_url, authority.as_deref(), credentials.own.clone())?;
         let (cgroups, without) = Cgroups::open(config.cgroup_parent.as_deref(), id);
         if let Some(reason) = without {
             tracing::warn!("guests get no cgroups of their own: {reason}");
@@ -93,7 +98,7 @@ impl Agent {
         let host = Arc::new(Host {
             id,
             config,
-            credential,
+            credentials,
             layout,
             images,
             cgroups,
@@ -113,7 +118,10 @@ impl Agent {
         loops.spawn(supervisor::run(Arc::clone(&host), confirmed.clone()));
         loops.spawn(supervisor::keep_house(Arc::clone(&host), confirmed));
         loops.spawn(serve_metadata(Arc::clone(&host)));
-        loops.spawn(http::serve(listener, Arc::clone(&host)));
+        match host.config.tls.clone() {
+            Some(files) => loops.spawn(http::serve(TlsListener::new(listener, &files)?, Arc::clone(&host))),
+            None => loops.spawn(http::serve(listener, Arc::clone(&host))),
+        };
         Ok(Self { host, loops })
     }
 
@@ -123,6 +131,32 @@ impl Agent {
             tracing::error!(%error, "a part of the agent has died");
         }
     }
+}
+
+/// This host's credentials; got from the controller at the first start, where the operator let the host enrol.
+async fn credentials(config: &Config, authority: Option<&[u8]>) -> Result<Credentials, AgentError> {
+    let Some(secret) = config.enrolment()? else { return Ok(config.credentials()?) };
+    let given = crate::controller::enrol(&config.controller_url, authority, secret).await?;
+    keep(&config.credential_file, &given)?;
+    tracing::info!("this host has enrolled");
+    Ok(given)
+}
+
+/// Has the controller replace this host's credential. A running agent shows the old one, which is good for ten more
+/// minutes, until it is started again.
+///
+/// # Errors
+/// The controller refuses, or the new credential cannot be written.
+pub async fn rotate_credential(config: &Config) -> Result<(), AgentError> {
+    let authority = config.authority()?;
+    let own = config.credentials()?.own;
+    let given = Controller::new(&config.controller_url, authority.as_deref(), own)?.rotate().await?;
+    keep(&config.credential_file, &given)
+}
+
+fn keep(file: &std::path::Path, given: &Credentials) -> Result<(), AgentError> {
+    let text = format!("{}\n{}\n", given.own, given.controllers);
+    write_durably(file, text.as_bytes()).map_err(io(&file.display()))
 }
 
 /// Serves the guests' metadata; without its socket all else goes on, and the socket is tried again.

@@ -17,12 +17,22 @@ pub struct Config {
     pub host_id: Option<HostId>,
     /// The controller's endpoint, such as `http://127.0.0.1:8700`.
     pub controller_url: String,
-    /// A file with this host's credential, in one line.
+    /// The authority whose certificate the controller shows, PEM; with it, nobody else is trusted. When absent, the
+    /// authorities that the system trusts.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// A file with this host's credential, in one line; in a second, where it differs, what the controller shows.
     pub credential_file: PathBuf,
+    /// A file with the secret of `updraft host add`. It is used while there is no `credential_file`, to get one.
+    #[serde(default)]
+    pub enrolment_file: Option<PathBuf>,
     /// Where the agent answers the controller.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
-    /// How the controller reaches `listen`; when absent, `http://` and `listen`.
+    /// The certificate that the controller sees at `listen`; without it, `listen` must be a loopback address.
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
+    /// How the controller reaches `listen`; when absent, `http://` (or `https://`, with `tls`) and `listen`.
     #[serde(default)]
     pub agent_url: Option<String>,
     /// Disks, images, records: what must outlive a restart of the host.
@@ -58,6 +68,14 @@ pub struct Config {
     /// How long an image is kept after its last use, in seconds.
     #[serde(default = "default_image_keep_s")]
     pub image_keep_s: u64,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
 }
 
 /// Which accelerator guests run on.
@@ -126,8 +144,14 @@ impl Config {
     /// # Errors
     /// The first value that is out of its range.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        if !self.controller_url.starts_with("http://") {
-            return refuse("controller_url", "must begin with http://");
+        if !(self.controller_url.starts_with("http://") || self.controller_url.starts_with("https://")) {
+            return refuse("controller_url", "must begin with http:// or https://");
+        }
+        if self.ca_file.is_some() && !self.controller_url.starts_with("https://") {
+            return refuse("ca_file", "is of use only with a controller_url that begins with https://");
+        }
+        if self.tls.is_none() && !self.listen.ip().is_loopback() {
+            return refuse("listen", "is not this machine's alone: [tls] is needed, for consoles pass there");
         }
         for (key, path) in [("state_dir", &self.state_dir), ("run_dir", &self.run_dir)] {
             if !path.is_absolute() {
@@ -166,25 +190,76 @@ impl Config {
         Ok(())
     }
 
-    /// Reads the credential.
+    /// The authority that the controller's certificate must be of, if one is named.
     ///
     /// # Errors
-    /// The file cannot be read or is empty.
-    pub fn credential(&self) -> Result<String, ConfigError> {
-        let text = std::fs::read_to_string(&self.credential_file)
-            .map_err(|source| ConfigError::Read { path: self.credential_file.clone(), source })?;
-        let text = text.trim();
-        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_graphic()) {
-            return refuse("credential_file", "must hold one line of printable characters")
-                .map(|()| String::new());
+    /// The file cannot be read.
+    pub fn authority(&self) -> Result<Option<Vec<u8>>, ConfigError> {
+        let read = |path: &PathBuf| {
+            std::fs::read(path).map_err(|source| ConfigError::Read { path: path.clone(), source })
+        };
+        self.ca_file.as_ref().map(read).transpose()
+    }
+
+    /// Reads the credentials.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold one or two lines.
+    pub fn credentials(&self) -> Result<Credentials, ConfigError> {
+        let lines = secret_lines("credential_file", &self.credential_file)?;
+        match lines.as_slice() {
+            [both] => Ok(Credentials { own: both.clone(), controllers: both.clone() }),
+            [own, controllers] => Ok(Credentials { own: own.clone(), controllers: controllers.clone() }),
+            _ => Err(ConfigError::Value { key: "credential_file", reason: NOT_LINES.into() }),
         }
-        Ok(text.to_owned())
+    }
+
+    /// The secret to enrol with, while there is no credential; `None` when there is one, or no way to get one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not hold one line.
+    pub fn enrolment(&self) -> Result<Option<String>, ConfigError> {
+        let Some(file) = self.enrolment_file.as_ref().filter(|_| !self.credential_file.exists()) else {
+            return Ok(None);
+        };
+        let lines = secret_lines("enrolment_file", file)?;
+        Ok(lines.into_iter().next())
     }
 
     /// The address under which the controller reaches this agent.
     pub fn advertised_url(&self) -> String {
-        self.agent_url.clone().unwrap_or_else(|| format!("http://{}", self.listen))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.agent_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.listen))
     }
+}
+
+/// What host and controller prove themselves to each other with.
+#[derive(Clone)]
+pub struct Credentials {
+    /// What this host shows to the controller.
+    pub own: String,
+    /// What the controller shows to this host.
+    pub controllers: String,
+}
+
+/// They stay out of logs.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Credentials(…)")
+    }
+}
+
+const NOT_LINES: &str = "must hold one line of printable characters, or two";
+
+fn secret_lines(key: &'static str, path: &Path) -> Result<Vec<String>, ConfigError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.into(), source })?;
+    let lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
+    let is_secret = |line: &String| !line.is_empty() && line.bytes().all(|b| b.is_ascii_graphic());
+    if lines.is_empty() || lines.len() > 2 || !lines.iter().all(is_secret) {
+        return Err(ConfigError::Value { key, reason: NOT_LINES.into() });
+    }
+    Ok(lines)
 }
 
 fn refuse(key: &'static str, reason: impl Into<String>) -> Result<(), ConfigError> {
@@ -221,6 +296,8 @@ mod tests {
         for (from, to, expected) in [
             ("controller_url =", "controler_url =", "controler_url"),
             ("http://127.0.0.1:8700", "ftp://x", "controller_url"),
+            ("credential_file", "ca_file = \"/etc/ca.pem\"\ncredential_file", "ca_file"),
+            ("credential_file", "listen = \"0.0.0.0:8701\"\ncredential_file", "listen"),
             ("\"/run/updraft\"", "\"run\"", "run_dir"),
             ("\"/run/updraft\"", &format!("\"{long}\""), "run_dir: may have at most"),
             ("\"/run/updraft\"", "\"/run/a,b\"", "comma"),

@@ -46,6 +46,11 @@ enum Command {
         #[arg(long)]
         config: PathBuf,
     },
+    /// Has the controller replace this host's credential. Start the agent again afterwards; no guest notices.
+    RotateCredential {
+        #[arg(long)]
+        config: PathBuf,
+    },
     /// Becomes another program, apart from the agent. The agent calls itself so.
     #[command(hide = true)]
     RunDetached(RunDetached),
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
         (Some(Command::CheckConfig { config }), _) => check(&config),
         (Some(Command::StopGuests { config, patience_s }), _) => stop_guests(&config, patience_s),
         (Some(Command::Purge { config }), _) => purge(&config),
+        (Some(Command::RotateCredential { config }), _) => rotate_credential(&config),
         (None, Some(config)) => run(&config),
         (None, None) => Err("--config FILE is missing".into()),
     };
@@ -71,7 +77,16 @@ fn main() -> ExitCode {
 }
 
 fn check(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
-    Ok(Config::load(path)?.credential().map(drop)?)
+    let config = Config::load(path)?;
+    match config.enrolment()? {
+        Some(_) => Ok(()),
+        None => Ok(config.credentials().map(drop)?),
+    }
+}
+
+fn rotate_credential(path: &std::path::Path) -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(path)?;
+    Ok(tokio::runtime::Runtime::new()?.block_on(updraft_agent::agent::rotate_credential(&config))?)
 }
 
 fn stop_guests(path: &std::path::Path, patience_s: u64) -> Result<(), Box<dyn std::error::Error>> {

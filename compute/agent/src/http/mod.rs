@@ -2,8 +2,10 @@
 
 mod bridge;
 mod inventory;
+pub mod tls;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,9 +14,9 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::Listener;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
-use tokio::net::TcpListener;
 use updraft_base::ServerId;
 use updraft_compute_api::path;
 
@@ -26,7 +28,7 @@ use crate::server::console_log::last_lines;
 const MAX_LINES: usize = 100_000;
 
 /// Serves for ever.
-pub async fn serve(listener: TcpListener, host: Arc<Host>) {
+pub async fn serve<L: Listener<Addr = SocketAddr>>(listener: L, host: Arc<Host>) {
     if let Err(error) = axum::serve(listener, router(host)).await {
         tracing::error!(%error, "the agent's HTTP server has ended");
     }
@@ -50,7 +52,7 @@ fn router(host: Arc<Host>) -> Router {
 async fn require_credential(State(host): State<Arc<Host>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
     let given = given.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
-    if bool::from(given.ct_eq(host.credential.as_bytes())) {
+    if bool::from(given.ct_eq(host.credentials.controllers.as_bytes())) {
         next.run(request).await
     } else {
         (StatusCode::UNAUTHORIZED, "the host's credential is required\n").into_response()

@@ -79,8 +79,11 @@ impl TestHost {
         let mut config = Config {
             host_id: Some(host_id),
             controller_url: format!("http://{}", controller.address),
+            ca_file: None,
             credential_file,
+            enrolment_file: None,
             listen: free_address(),
+            tls: None,
             agent_url: None,
             state_dir: dir.path().join("state"),
             run_dir: dir.path().join("run"),

@@ -17,6 +17,7 @@ use tower_http::services::ServeDir;
 use updraft_core::compute::console::{self, ConsoleKind, ConsoleTarget};
 use updraft_core::{Core, Error, ErrorKind};
 
+use super::agent_stream;
 use crate::http::{Answer, endpoint_of};
 
 /// The largest message of a browser, in bytes. Keys and mouse moves are small; pasted text is cut up by noVNC.
@@ -63,7 +64,7 @@ async fn open(
 ) -> Answer<Response> {
     require_same_origin(&core, &headers)?;
     let target = console::redeem(&core, &ticket.token, kind).await?;
-    let host = connect(target).await?;
+    let host = connect(&core, target).await?;
     let upgrade = upgrade.protocols(["binary"]).max_message_size(LARGEST_MESSAGE);
     Ok(upgrade.on_upgrade(async move |browser: WebSocket| {
         let (to_browser, from_browser) = browser.split();
@@ -89,10 +90,9 @@ fn require_same_origin(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::forbidden("Consoles open for pages of this cloud only."))
 }
 
-type HostSocket =
-    tokio_tungstenite::WebSocketStream<tokio_tungstenite::MaybeTlsStream<tokio::net::TcpStream>>;
+type HostSocket = tokio_tungstenite::WebSocketStream<agent_stream::AgentStream>;
 
-async fn connect(target: ConsoleTarget) -> Result<HostSocket, Error> {
+async fn connect(core: &Core, target: ConsoleTarget) -> Result<HostSocket, Error> {
     let unreachable = |error: tungstenite::Error| {
         Error::new(ErrorKind::Unavailable, "HostUnreachable", "The server's host does not answer.")
             .because(error)
@@ -101,7 +101,8 @@ async fn connect(target: ConsoleTarget) -> Result<HostSocket, Error> {
     let credential =
         HeaderValue::from_str(&format!("Bearer {}", target.credential)).map_err(Error::internal)?;
     request.headers_mut().insert(header::AUTHORIZATION, credential);
-    let (socket, _) = tokio_tungstenite::connect_async(request).await.map_err(unreachable)?;
+    let stream = agent_stream::open(core, request.uri()).await?;
+    let (socket, _) = tokio_tungstenite::client_async(request, stream).await.map_err(unreachable)?;
     Ok(socket)
 }
 

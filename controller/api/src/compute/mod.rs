@@ -1,5 +1,6 @@
 //! The compute API (API reference "Compute API"), below `/compute`.
 
+mod agent_stream;
 mod consoles;
 mod discovery;
 mod extensions;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::error::Error;
+use crate::tls::{Certificate, TlsFiles};
 
 /// The configuration file. Unknown keys are refused; secrets are in files of their own.
 #[derive(Debug, Deserialize)]
@@ -19,18 +20,27 @@ pub struct Config {
     pub images_dir: PathBuf,
     /// Where the token keys lie; made when it is missing.
     pub keys_dir: PathBuf,
+    /// The certificate to serve with; in clear when absent.
+    pub tls: Option<TlsFiles>,
     /// How clients reach us, for links and the catalog; as each request came in when absent.
     public_endpoint: Option<String>,
     #[serde(default = "default_region")]
     region: String,
     /// Read when the cloud has no administrator yet.
     admin_password_file: Option<PathBuf>,
-    /// What a host proves itself with.
+    /// What the one host of this configuration proves itself with. Others enrol.
     host_credential_file: Option<PathBuf>,
+    /// What is shown to the agents of hosts that enrolled is derived from it; the same for all controllers.
+    host_key_file: Option<PathBuf>,
+    /// The authority of agents' certificates, PEM; where agents are on other machines.
+    agent_ca_file: Option<PathBuf>,
     /// The web console's folder; graphical consoles have no page of their own without it.
     novnc_dir: Option<PathBuf>,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
+    /// How long audit events are kept.
+    #[serde(default = "default_audit_retention_days")]
+    audit_retention_days: u64,
     #[serde(default = "default_max_image_gib")]
     max_image_gib: u64,
     #[serde(skip)]
@@ -50,6 +60,11 @@ fn default_max_image_gib() -> u64 {
     1024
 }
 
+fn default_audit_retention_days() -> u64 {
+    365
+}
+
+const AUDIT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
 const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
 
@@ -72,6 +87,9 @@ impl Config {
         if !MAX_IMAGE_GIB.contains(&self.max_image_gib) {
             return refuse(format!("max_image_gib must be in {MAX_IMAGE_GIB:?}"));
         }
+        if !AUDIT_RETENTION_DAYS.contains(&self.audit_retention_days) {
+            return refuse(format!("audit_retention_days must be in {AUDIT_RETENTION_DAYS:?}"));
+        }
         if self.region.is_empty() || self.region.len() > 255 {
             return refuse("region must have 1 to 255 bytes".into());
         }
@@ -79,8 +97,13 @@ impl Config {
         if !(url.starts_with("http://") || url.starts_with("https://")) {
             return refuse("public_endpoint must start with http:// or https://".into());
         }
+        if let Some(files) = self.tls.clone() {
+            Certificate::load(files).map_err(|source| Error::Tls { source })?;
+        }
         self.admin_password()?;
         self.host_credential()?;
+        self.agent_authority()?;
+        self.secret("host_key_file", self.host_key_file.as_deref())?;
         Ok(())
     }
 
@@ -91,6 +114,13 @@ impl Config {
 
     fn host_credential(&self) -> Result<Option<String>, Error> {
         self.secret("host_credential_file", self.host_credential_file.as_deref())
+    }
+
+    fn agent_authority(&self) -> Result<Option<Vec<u8>>, Error> {
+        let read = |file: &PathBuf| {
+            fs::read(file).map_err(Error::io(format!("cannot read agent_ca_file = {}", file.display())))
+        };
+        self.agent_ca_file.as_ref().map(read).transpose()
     }
 
     fn secret(&self, key: &str, file: Option<&Path>) -> Result<Option<String>, Error> {
@@ -112,7 +142,10 @@ impl Config {
             max_image_bytes: self.max_image_gib << 30,
             token_lifetime: Duration::from_secs(self.token_lifetime_s),
             host_credential: self.host_credential()?.map(Into::into),
+            host_key: self.secret("host_key_file", self.host_key_file.as_deref())?.map(Into::into),
+            agent_authority: self.agent_authority()?,
             novnc_directory: self.novnc_dir.clone(),
+            audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
         })
     }
 }
@@ -144,6 +177,7 @@ mod tests {
             ("image_dir = '/typo'", "image_dir"),
             ("token_lifetime_s = 5", "token_lifetime_s"),
             ("max_image_gib = 0", "max_image_gib"),
+            ("audit_retention_days = 0", "audit_retention_days"),
             ("public_endpoint = 'cloud.example'", "public_endpoint"),
             ("admin_password_file = '/nonexistent/password'", "admin_password_file"),
         ] {

@@ -13,6 +13,8 @@ pub enum Error {
     Store { source: updraft_store::StoreError },
     #[error("cannot open the token keys")]
     Keys { source: updraft_token::KeyError },
+    #[error("cannot serve with TLS")]
+    Tls { source: crate::tls::TlsError },
     #[error("cannot prepare the cloud")]
     Bootstrap { source: updraft_core::Error },
 }

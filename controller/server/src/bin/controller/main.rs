@@ -7,7 +7,9 @@
 
 mod config;
 mod error;
+mod listen;
 mod serve;
+mod tls;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -66,6 +68,10 @@ fn run(arguments: Arguments) -> Result<(), Error> {
 
 /// `RUST_LOG` chooses what is logged; requests and their refusals with `debug`.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // It would show whole requests, with the credential of the host whose console is opened.
+    if let Ok(quiet) = "tungstenite=info".parse() {
+        filter = filter.add_directive(quiet);
+    }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -6,12 +6,15 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use updraft_core::{Core, host, identity, image};
 use updraft_store::Store;
 use updraft_token::{KeyRepository, Tokens};
 
 use crate::config::Config;
 use crate::error::Error;
+use crate::listen;
+use crate::tls::Certificate;
 
 /// How long answers under way may take once the controller is asked to stop. What they have not committed by
 /// then is rolled back; what they have is safe.
@@ -19,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs the controller until SIGTERM or SIGINT.
 pub async fn serve(config: Config) -> Result<(), Error> {
+    let tls = acceptor(&config)?;
     let core = open(&config).await?;
     let admin_password = config.admin_password()?;
     let bootstrapped = identity::bootstrap::bootstrap(&core, admin_password).await;
@@ -32,10 +36,10 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let (stop, stopping) = watch::channel(false);
     let background = tokio::spawn(updraft_core::run_background(core.clone(), stopping.clone()));
     let router = updraft_api::router(core.clone());
-    let server = axum::serve(listener, router).with_graceful_shutdown(stopped(stopping));
-    let server = tokio::spawn(server.into_future());
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let server = tokio::spawn(listen::serve(listener, tls, router, stopping));
     // What starts us waits for this line.
-    println!("ready on http://{address}");
+    println!("ready on {scheme}://{address}");
     tracing::info!(%address, "ready");
 
     wait_for_signal().await?;
@@ -45,9 +49,19 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     if tokio::time::timeout(GRACE, both).await.is_err() {
         tracing::warn!("some work did not end within {} s; it is resumed at the next start", GRACE.as_secs());
     }
+    core.audit.flush(&core).await;
     // A request that outlasted the grace still holds a connection; SQLite's log makes a close by exit safe.
     let _ = tokio::time::timeout(GRACE, core.store.close()).await;
     Ok(())
+}
+
+/// TLS, when it is configured; its files are read again when they change.
+fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    let certificate = Certificate::load(files).map_err(|source| Error::Tls { source })?;
+    let acceptor = certificate.acceptor().map_err(|source| Error::Tls { source })?;
+    tokio::spawn(certificate.keep_fresh());
+    Ok(Some(acceptor))
 }
 
 async fn open(config: &Config) -> Result<Core, Error> {
@@ -78,9 +92,4 @@ async fn wait_for_signal() -> Result<(), Error> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // The sender gone means that the process ends.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }

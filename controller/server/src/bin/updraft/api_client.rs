@@ -1,8 +1,9 @@
 //! A client of the cloud's own public API, for what `updraft up` puts into it.
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::authority::Authority;
 use crate::cloud::Cloud;
 use crate::error::Error;
 use crate::layout::Layout;
@@ -26,7 +27,8 @@ impl ApiClient {
             "identity": {"methods": ["password"], "password": {"user": user}},
             "scope": {"project": {"name": "admin", "domain": {"id": "default"}}},
         }});
-        let http = Client::new();
+        let http = cloud.client(layout)?.build();
+        let http = http.map_err(Error::bad_file(&Authority::new(layout, cloud).certificate_file()))?;
         let url = format!("{}/identity/v3/auth/tokens", cloud.endpoint());
         let answer = http.post(&url).json(&body).send().await;
         let answer = answer.map_err(|source| Error::Http { method: "POST", url: url.clone(), source })?;
@@ -49,6 +51,12 @@ impl ApiClient {
         self.send(Method::POST, "POST", path, Some(body)).await
     }
 
+    /// # Errors
+    /// No answer, or one that is not 2xx.
+    pub async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(Method::DELETE, "DELETE", path, None).await.map(drop)
+    }
+
     async fn send(
         &self,
         verb: Method,
@@ -67,6 +75,9 @@ impl ApiClient {
         if !status.is_success() {
             let text = answer.text().await.unwrap_or_default();
             return Err(Error::Api { method, url, answer: format!("{status} {text}") });
+        }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         answer.json().await.map_err(failed)
     }

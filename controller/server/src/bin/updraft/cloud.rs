@@ -1,12 +1,13 @@
 //! What this cloud was set up with: written by the first `updraft up`, read by every later command.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
+use crate::authority::Authority;
 use crate::error::Error;
 use crate::layout::{Layout, write_atomically};
 
@@ -24,6 +25,12 @@ pub struct Cloud {
     pub external_cidr: Ipv4Net,
     /// Where the DNS responder of tenants' networks forwards to; empty forwards nowhere.
     pub dns_upstreams: Vec<SocketAddr>,
+    /// Whether the APIs are served with TLS, by a certificate of the cloud's own authority.
+    #[serde(default)]
+    pub tls: bool,
+    /// What else clients call the machine, for its certificate.
+    #[serde(default)]
+    pub tls_names: Vec<String>,
 }
 
 impl Cloud {
@@ -46,7 +53,37 @@ impl Cloud {
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.listen)
+        self.url(self.listen)
+    }
+
+    /// Where this machine's agent is reached from this machine.
+    pub fn agent_endpoint(&self) -> String {
+        self.url(self.agent_listen)
+    }
+
+    fn url(&self, mut listen: SocketAddr) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        if listen.ip().is_unspecified() {
+            let loopback =
+                if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+            listen.set_ip(loopback);
+        }
+        format!("{scheme}://{listen}")
+    }
+
+    /// An HTTP client that trusts this cloud, and nobody else where it has TLS.
+    ///
+    /// # Errors
+    /// The authority's certificate cannot be read.
+    pub fn client(&self, layout: &Layout) -> Result<reqwest::ClientBuilder, Error> {
+        let builder = reqwest::Client::builder().no_proxy();
+        if !self.tls {
+            return Ok(builder);
+        }
+        let file = Authority::new(layout, self).certificate_file();
+        let pem = fs::read(&file).map_err(Error::path("read", &file))?;
+        let root = reqwest::Certificate::from_pem(&pem).map_err(Error::bad_file(&file))?;
+        Ok(builder.tls_certs_only([root]))
     }
 
     /// Name of the namespace that plays the outside world.

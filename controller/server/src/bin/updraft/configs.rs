@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::authority::Authority;
 use crate::cloud::{Cloud, UPLINK_INTERFACE};
 use crate::error::Error;
 use crate::layout::{Layout, write_atomically};
@@ -19,13 +20,26 @@ struct ControllerConfig {
     region: &'static str,
     admin_password_file: PathBuf,
     host_credential_file: PathBuf,
+    host_key_file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_ca_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     novnc_dir: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
+}
+
+#[derive(Serialize)]
+struct TlsConfig {
+    cert_file: PathBuf,
+    key_file: PathBuf,
 }
 
 #[derive(Serialize)]
 struct AgentConfig {
     controller_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<PathBuf>,
     credential_file: PathBuf,
     listen: SocketAddr,
     state_dir: PathBuf,
@@ -35,6 +49,8 @@ struct AgentConfig {
     blkd_binary: PathBuf,
     qemu_binary: String,
     accelerator: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +78,7 @@ const NOVNC_DIR: &str = "/usr/share/novnc";
 /// The file system's.
 pub fn write(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
     let controller = layout.component_dir("controller");
+    let authority = Authority::new(layout, cloud);
     save(
         layout,
         "controller",
@@ -73,7 +90,13 @@ pub fn write(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
             region: "RegionOne",
             admin_password_file: layout.admin_password_file(),
             host_credential_file: layout.host_credential_file(),
+            host_key_file: layout.host_key_file(),
+            agent_ca_file: cloud.tls.then(|| authority.certificate_file()),
             novnc_dir: Some(PathBuf::from(NOVNC_DIR)).filter(|dir| dir.is_dir()),
+            tls: cloud.tls.then(|| TlsConfig {
+                cert_file: authority.server_certificate_file(),
+                key_file: authority.server_key_file(),
+            }),
         },
     )?;
     save(
@@ -81,6 +104,7 @@ pub fn write(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
         "agent",
         &AgentConfig {
             controller_url: cloud.endpoint(),
+            ca_file: cloud.tls.then(|| authority.certificate_file()),
             credential_file: layout.host_credential_file(),
             listen: cloud.agent_listen,
             state_dir: layout.component_dir("agent"),
@@ -90,6 +114,10 @@ pub fn write(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
             blkd_binary: sibling("updraft-blkd")?,
             qemu_binary: "qemu-system-x86_64".to_owned(),
             accelerator: "auto",
+            tls: cloud.tls.then(|| TlsConfig {
+                cert_file: authority.server_certificate_file(),
+                key_file: authority.server_key_file(),
+            }),
         },
     )?;
     save(

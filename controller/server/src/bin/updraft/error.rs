@@ -17,6 +17,8 @@ pub enum Error {
     Unhealthy { what: &'static str, seconds: u64, log: PathBuf },
     #[error("network namespace {name}: {context}")]
     Namespace { name: String, context: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("a certificate cannot be made")]
+    Certificate { source: rcgen::Error },
     #[error("{method} {url}: {answer}")]
     Api { method: &'static str, url: String, answer: String },
     #[error("{method} {url}")]

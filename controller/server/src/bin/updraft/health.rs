@@ -16,8 +16,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// `Ok` when `process` answers; the reason in plain words otherwise.
 pub async fn check(process: &str, layout: &Layout, cloud: &Cloud) -> Result<(), String> {
     match process {
-        "controller" => http(&format!("{}/healthz", cloud.endpoint())).await,
-        "agent" => http(&format!("http://{}/healthz", cloud.agent_listen)).await,
+        "controller" => {
+            let client = cloud.client(layout).map_err(|error| error.to_string())?;
+            http(client, &format!("{}/healthz", cloud.endpoint())).await
+        }
+        "agent" => {
+            let client = cloud.client(layout).map_err(|error| error.to_string())?;
+            http(client, &format!("{}/healthz", cloud.agent_endpoint())).await
+        }
         _ => netd(layout).await.map(drop),
     }
 }
@@ -39,17 +45,17 @@ pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
 pub async fn inventory(layout: &Layout, cloud: &Cloud) -> Result<HostInventory, String> {
     let credential =
         std::fs::read_to_string(layout.host_credential_file()).map_err(|error| error.to_string())?;
-    let client =
-        reqwest::Client::builder().timeout(ANSWER_WITHIN).build().map_err(|error| error.to_string())?;
-    let url = format!("http://{}{}", cloud.agent_listen, path::INVENTORY);
+    let client = cloud.client(layout).map_err(|error| error.to_string())?;
+    let client = client.timeout(ANSWER_WITHIN).build().map_err(|error| error.to_string())?;
+    let url = format!("{}{}", cloud.agent_endpoint(), path::INVENTORY);
     let answer =
         client.get(url).bearer_auth(credential.trim()).send().await.map_err(|error| error.to_string())?;
     let answer = answer.error_for_status().map_err(|error| error.to_string())?;
     answer.json().await.map_err(|error| error.to_string())
 }
 
-async fn http(url: &str) -> Result<(), String> {
-    let client = reqwest::Client::builder().timeout(ANSWER_WITHIN).build().map_err(|e| e.to_string())?;
+async fn http(client: reqwest::ClientBuilder, url: &str) -> Result<(), String> {
+    let client = client.timeout(ANSWER_WITHIN).build().map_err(|e| e.to_string())?;
     let answer =
         client.get(url).send().await.map_err(|error| {
             if error.is_connect() { "does not listen".to_owned() } else { error.to_string() }

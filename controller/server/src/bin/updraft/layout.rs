@@ -56,6 +56,18 @@ impl Layout {
     pub fn host_credential_file(&self) -> PathBuf {
         self.state_dir.join("secrets/host-credential")
     }
+    /// The certificate authority's files.
+    pub fn tls_dir(&self) -> PathBuf {
+        self.state_dir.join("tls")
+    }
+    /// What the controller derives from, for the agents of hosts that enrolled.
+    pub fn host_key_file(&self) -> PathBuf {
+        self.state_dir.join("secrets/host-key")
+    }
+    /// What is to be carried to a host of this name, to let it in.
+    pub fn enrolment_dir(&self, host: &str) -> PathBuf {
+        self.state_dir.join("secrets").join(format!("enrol-{host}"))
+    }
     pub fn component_dir(&self, process: &str) -> PathBuf {
         self.state_dir.join(process)
     }
@@ -93,6 +105,24 @@ impl Layout {
         writeln!(file, "{secret}").map_err(Error::path("write", path))?;
         Ok(secret)
     }
+}
+
+/// Replaces a file that only its owner may read, as one step.
+///
+/// # Errors
+/// The file system's.
+pub fn write_secret(path: &Path, content: &str) -> Result<(), Error> {
+    let temporary = path.with_extension("new");
+    let _ = fs::remove_file(&temporary);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .map_err(Error::path("make", &temporary))?;
+    file.write_all(content.as_bytes()).map_err(Error::path("write", &temporary))?;
+    file.sync_all().map_err(Error::path("write", &temporary))?;
+    fs::rename(&temporary, path).map_err(Error::path("replace", path))
 }
 
 /// Replaces a file as one step: readers see the old content or the new one, never a part.

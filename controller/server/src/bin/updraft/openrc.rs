@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::authority::Authority;
 use crate::cloud::Cloud;
 use crate::error::Error;
 use crate::layout::Layout;
@@ -22,6 +23,9 @@ pub fn run(layout: &Layout) -> Result<ExitCode, Error> {
     ];
     for (name, value) in variables {
         println!("export {name}='{value}'");
+    }
+    if cloud.tls {
+        println!("export OS_CACERT='{}'", Authority::new(layout, &cloud).certificate_file().display());
     }
     Ok(ExitCode::SUCCESS)
 }

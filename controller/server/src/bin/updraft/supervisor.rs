@@ -16,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::authority::Authority;
+use crate::cloud::Cloud;
 use crate::configs::sibling;
 use crate::error::Error;
 use crate::layout::{Layout, write_atomically};
@@ -28,6 +30,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(10);
 /// The wait before the first restart; doubled for each early death up to `RESTART_MAX`.
 const RESTART_MIN: Duration = Duration::from_millis(50);
 const RESTART_MAX: Duration = Duration::from_secs(5);
+/// How often the certificate's end and the machine's addresses are looked at.
+const CERTIFICATE_PERIOD: Duration = Duration::from_secs(3600);
 /// A process that lived this long has recovered: the next wait is the first again.
 const LIVED_LONG: Duration = Duration::from_secs(10);
 
@@ -54,6 +58,16 @@ impl State {
         let text = fs::read_to_string(layout.supervisor_file()).ok()?;
         let state: Self = serde_json::from_str(&text).ok()?;
         is_ours(state.pid, "updraft").then_some(state)
+    }
+}
+
+impl State {
+    /// Asks a process to end, if it runs.
+    pub fn terminate(&self, name: &str) {
+        let Some(process) = self.processes.iter().find(|process| process.name == name) else { return };
+        if is_ours(process.pid, &format!("updraft-{name}")) {
+            let _ = kill(Pid::from_raw(process.pid), Signal::SIGTERM);
+        }
     }
 }
 
@@ -87,14 +101,39 @@ pub async fn run(layout: &Layout) -> Result<ExitCode, Error> {
             keep_running(layout, agent, &state, stopping.clone()),
         )
     };
+    let certificates = keep_certificate(layout, stopping.clone());
     let wait_for_signal = async {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
         // The receivers live as long as this function.
         let _ = stop.send(true);
     };
-    tokio::join!(all, wait_for_signal);
+    tokio::join!(all, certificates, wait_for_signal);
     let _ = fs::remove_file(layout.supervisor_file());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Signs a new certificate before the old one ends.
+async fn keep_certificate(layout: &Layout, mut stopping: watch::Receiver<bool>) {
+    loop {
+        if let Ok(cloud) = Cloud::load(layout)
+            && cloud.tls
+        {
+            match Authority::new(layout, &cloud).ensure(&cloud, Timestamp::now()) {
+                Ok(false) => {}
+                Ok(true) => {
+                    eprintln!("{} a new certificate was signed", Timestamp::now());
+                    // The controller reads it by itself; the agent at its start, which no guest notices.
+                    if let Some(state) = State::load(layout) {
+                        state.terminate("agent");
+                    }
+                }
+                Err(error) => eprintln!("{} the certificate: {error}", Timestamp::now()),
+            }
+        }
+        if timeout(CERTIFICATE_PERIOD, stopping.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
 }
 
 fn lock(layout: &Layout) -> Result<Flock<File>, Error> {

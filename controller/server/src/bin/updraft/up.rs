@@ -7,8 +7,10 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
+use crate::authority::Authority;
 use crate::cloud::Cloud;
 use crate::configs;
 use crate::error::Error;
@@ -37,6 +39,13 @@ pub struct Options {
     /// The external network.
     #[arg(long)]
     external_cidr: Option<Ipv4Net>,
+    /// Serve the APIs with TLS, by a certificate of the cloud's own authority. Always so where --listen is an address
+    /// that others can reach.
+    #[arg(long)]
+    tls: bool,
+    /// Another name or address that clients call this machine by, for its certificate; may be repeated.
+    #[arg(long = "tls-name")]
+    tls_names: Vec<String>,
 }
 
 impl Options {
@@ -48,6 +57,8 @@ impl Options {
             agent_listen: self.agent_listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8701))),
             external_cidr: self.external_cidr.unwrap_or_else(default_external_cidr),
             dns_upstreams: resolvers(),
+            tls: false,
+            tls_names: Vec::new(),
         };
         let name_ok = !cloud.name.is_empty()
             && cloud.name.len() <= 10
@@ -61,6 +72,22 @@ impl Options {
             return Err(Error::Requirement(message));
         }
         Ok(cloud)
+    }
+
+    /// With TLS where it is asked for, and wherever passwords and tokens would leave the machine without it. On
+    /// loopback nothing leaves it: there a certificate would only be one more thing that clients must be told of.
+    /// It may be switched on later, and names may be added; clients that knew the cloud without it read `updraft openrc`
+    /// again.
+    fn secured(&self, cloud: Cloud) -> Cloud {
+        let mut tls_names = cloud.tls_names;
+        tls_names.extend(self.tls_names.iter().cloned());
+        tls_names.sort();
+        tls_names.dedup();
+        let tls = cloud.tls
+            || self.tls
+            || !cloud.listen.ip().is_loopback()
+            || !cloud.agent_listen.ip().is_loopback();
+        Cloud { tls, tls_names, ..cloud }
     }
 
     /// What is said again must be what the cloud was set up with.
@@ -104,9 +131,18 @@ pub async fn run(layout: &Layout, options: &Options) -> Result<ExitCode, Error> 
         Err(Error::NoCloud { .. }) => options.cloud()?,
         Err(error) => return Err(error),
     };
+    let had_tls = cloud.tls;
+    let cloud = options.secured(cloud);
     println!("Starting the cloud '{}' under {}", cloud.name, layout.state_dir.display());
     step("requirements", async { check_requirements() }).await?;
-    step("state folder, secrets and configuration", async { prepare(layout, &cloud) }).await?;
+    step("state folder, secrets and configuration", async {
+        let signed = prepare(layout, &cloud)?;
+        if signed || cloud.tls != had_tls {
+            restart(layout);
+        }
+        Ok::<_, Error>(())
+    })
+    .await?;
     step("external network (a namespace)", async { namespace::ensure_external_network(&cloud) }).await?;
     step("supervisor", async { start_supervisor(layout) }).await?;
     for process in PROCESSES {
@@ -137,12 +173,24 @@ fn find_program(name: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
 }
 
-fn prepare(layout: &Layout, cloud: &Cloud) -> Result<(), Error> {
+/// True when a certificate was signed.
+fn prepare(layout: &Layout, cloud: &Cloud) -> Result<bool, Error> {
     layout.create()?;
     layout.ensure_secret(&layout.admin_password_file())?;
     layout.ensure_secret(&layout.host_credential_file())?;
+    layout.ensure_secret(&layout.host_key_file())?;
     cloud.save(layout)?;
-    configs::write(layout, cloud)
+    let signed = cloud.tls && Authority::new(layout, cloud).ensure(cloud, Timestamp::now())?;
+    configs::write(layout, cloud)?;
+    Ok(signed)
+}
+
+/// Ends the running controller and agent: their supervisor starts them again, with what is configured now.
+fn restart(layout: &Layout) {
+    let Some(state) = State::load(layout) else { return };
+    for name in ["controller", "agent"] {
+        state.terminate(name);
+    }
 }
 
 fn start_supervisor(layout: &Layout) -> Result<(), Error> {
