@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use updraft_base::{MacAddress, NetworkId, PortId, SecurityGroupId, ServerId, SubnetId};
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::net::{
     Direction, EtherType, FixedIp, NetConfig, NetRequest, NetResponse, Network, Port, RemotePeer,
     SecurityGroup, SecurityGroupRule, Subnet,
@@ -190,6 +191,7 @@ fn network(sockets: &[PathBuf; 2]) -> Result<NetConfig, Failure> {
         admin_state_up: true,
         hostname: None,
         socket_path: socket.clone(),
+        socket_role: SocketRole::Listens,
         queue_pairs: 1,
     };
     let rule = |direction, protocol, port, remote| SecurityGroupRule {

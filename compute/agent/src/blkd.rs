@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use updraft_base::{DiskId, ServerId};
 use updraft_compute_api::plan::ServerPlan;
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::blk::{BlkConfig, BlkRequest, BlkResponse, Disk};
 use updraft_dataplane_api::socket;
 use uuid::Uuid;
@@ -53,6 +54,7 @@ pub fn configuration(plan: &ServerPlan, layout: &Layout) -> BlkConfig {
         path: layout.root_disk(server, root),
         raw: false,
         socket_path: layout.root_disk_socket(server),
+        socket_role: SocketRole::Connects,
         read_only: false,
         queues: root_queues(plan),
         serial: serial(root),
@@ -64,6 +66,7 @@ pub fn configuration(plan: &ServerPlan, layout: &Layout) -> BlkConfig {
             path: layout.config_drive(server),
             raw: true,
             socket_path: layout.config_drive_socket(server),
+            socket_role: SocketRole::Connects,
             read_only: true,
             queues: 1,
             serial: serial(id),

@@ -10,10 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use updraft_base::PortId;
 use updraft_compute_api::plan::HostPlan;
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::net::{NetConfig, NetRequest, NetResponse, NetStatus};
 use updraft_dataplane_api::socket;
 
-use crate::layout::Layout;
+use crate::layout::{Layout, ids_in, remove};
 use crate::metadata::service::PlanWatch;
 
 /// How often netd is asked how it is.
@@ -51,6 +52,7 @@ pub fn configuration(plan: &HostPlan, layout: &Layout) -> NetConfig {
     let mut config = plan.network.clone();
     for port in &mut config.ports {
         port.socket_path = layout.port_socket(port.id);
+        port.socket_role = SocketRole::Connects;
     }
     config
 }
@@ -99,6 +101,7 @@ async fn converge(
             match apply(socket, configuration(&plan, layout)).await {
                 Ok(in_force) if in_force == plan.network.generation => {
                     generation = in_force;
+                    remove_unplanned_sockets(&plan, layout);
                     *applied = Some((status.pid, plan));
                 }
                 Ok(in_force) => {
@@ -116,6 +119,16 @@ async fn converge(
         generation: Some(generation),
         plugged: status.ports.iter().map(|port| (port.id, port.plugged)).collect(),
         problem,
+    }
+}
+
+/// A QEMU that was killed leaves its end of a port behind.
+fn remove_unplanned_sockets(plan: &HostPlan, layout: &Layout) {
+    let planned: BTreeSet<PortId> = plan.network.ports.iter().map(|port| port.id).collect();
+    for id in ids_in::<PortId>(&layout.ports_dir()).into_iter().filter(|id| !planned.contains(id)) {
+        if let Err(error) = remove(&layout.port_socket(id)) {
+            tracing::warn!(port = %id, %error, "the socket of a port that is gone was not removed");
+        }
     }
 }
 

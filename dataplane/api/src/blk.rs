@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use updraft_base::DiskId;
 
+use crate::SocketRole;
+
 /// One request on blkd's control socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "request")]
@@ -45,8 +47,10 @@ pub struct Disk {
     /// True when `path` is a plain raw file or device without layers (config drives, benches).
     #[serde(default)]
     pub raw: bool,
-    /// blkd listens here; QEMU connects (chardev client with `reconnect`).
+    /// Where blkd and QEMU meet.
     pub socket_path: PathBuf,
+    #[serde(default)]
+    pub socket_role: SocketRole,
     pub read_only: bool,
     /// Request queues, 1 to 16.
     pub queues: u16,

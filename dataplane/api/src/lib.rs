@@ -9,3 +9,17 @@
 pub mod blk;
 pub mod net;
 pub mod socket;
+
+use serde::{Deserialize, Serialize};
+
+/// Who listens at the socket where a daemon and QEMU meet. The other side connects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SocketRole {
+    /// The daemon, as most vhost-user backends do.
+    #[default]
+    Listens,
+    /// QEMU (chardev with `server=on`). It takes a killed daemon's successor at once; as a client it would try again
+    /// only after a whole second.
+    Connects,
+}

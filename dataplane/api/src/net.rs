@@ -11,6 +11,8 @@ use updraft_base::{
 };
 use uuid::Uuid;
 
+use crate::SocketRole;
+
 /// One request on netd's control socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "request")]
@@ -157,8 +159,10 @@ pub struct Port {
     pub admin_state_up: bool,
     /// The name that DHCP announces.
     pub hostname: Option<String>,
-    /// netd listens here; QEMU connects (chardev client with `reconnect`).
+    /// Where netd and QEMU meet.
     pub socket_path: PathBuf,
+    #[serde(default)]
+    pub socket_role: SocketRole,
     /// Queue pairs, 1 to 8.
     pub queue_pairs: u16,
 }

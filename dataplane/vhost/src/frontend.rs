@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -50,6 +50,19 @@ impl Frontend {
                 Err(_) => thread::sleep(Duration::from_millis(10)),
             }
         };
+        Self::on(stream)
+    }
+
+    /// Takes the next backend that connects to `listener`.
+    ///
+    /// # Errors
+    /// The listener's own.
+    pub fn accept(listener: &UnixListener) -> io::Result<Self> {
+        let (stream, _) = listener.accept()?;
+        Self::on(stream)
+    }
+
+    fn on(stream: UnixStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         Ok(Self { stream, features: 0, acknowledge: false })
     }

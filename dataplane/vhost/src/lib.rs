@@ -1,6 +1,6 @@
 //! The backend's half of the vhost-user protocol (QEMU docs/interop/vhost-user.rst), shared by blkd and netd.
 //!
-//! [`Server`] listens on a unix socket, where QEMU connects, breaks off and connects again as often as it likes. Each
+//! [`Server`] meets QEMU at a unix socket, where either side listens, breaks off and comes back as often as it likes. Each
 //! connection is a [`session`] that follows the frontend's messages and tells a [`Device`] when a queue starts and
 //! stops. From then on requests flow between the guest and the device's own threads; this crate is not on that path.
 //!

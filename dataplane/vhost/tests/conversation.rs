@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -87,18 +88,30 @@ struct Backend {
     stop: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
     started: Arc<AtomicUsize>,
+    dials: bool,
 }
 
 impl Backend {
     fn start(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("updraft-vhost-{name}-{}.sock", std::process::id()));
+        Self::run(Server::bind(&path).unwrap())
+    }
+
+    fn run(server: Server) -> Self {
+        let path = server.path().to_owned();
         let stop = Arc::new(EventFd::new().unwrap());
         let started = Arc::new(AtomicUsize::new(0));
         let mut device = Reverser { workers: vec![None, None], started: Arc::clone(&started) };
-        let server = Server::bind(&path).unwrap();
         let signal = Arc::clone(&stop);
         let thread = thread::spawn(move || server.run(&mut device, &signal).unwrap());
-        Self { path, stop, thread: Some(thread), started }
+        Self { path, stop, thread: Some(thread), started, dials: false }
+    }
+
+    /// A backend that connects to whoever listens at `path`.
+    fn dial(path: &Path) -> Self {
+        let mut backend = Self::run(Server::dial(path));
+        backend.dials = true;
+        backend
     }
 
     fn connect(&self) -> Frontend {
@@ -110,7 +123,7 @@ impl Drop for Backend {
     fn drop(&mut self) {
         self.stop.notify();
         self.thread.take().unwrap().join().unwrap();
-        assert!(!self.path.exists(), "the socket file is removed");
+        assert!(!self.path.exists() || self.dials, "the socket file is removed");
     }
 }
 
@@ -142,6 +155,32 @@ fn wait_for_answer(driver: &mut DriverQueue, events: &QueueEvents) {
             assert!(events.call.wait(PATIENCE_MS), "the backend never called");
         }
     }
+}
+
+#[test]
+fn a_backend_that_dials_comes_to_whoever_listens() {
+    let folder = std::env::temp_dir().join(format!("updraft-vhost-dial-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let backend = Backend::dial(&path);
+    let ram = GuestRam::new(0, 1 << 20).unwrap();
+    let mut driver = DriverQueue::new(Arc::clone(&ram), 16, true);
+    // Nobody listens at first; later one frontend after the other does, each in place of a socket left behind.
+    for round in 0..3 {
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        for _ in 0..2 {
+            let mut frontend = Frontend::accept(&listener).unwrap();
+            frontend.negotiate(FEATURES).unwrap();
+            frontend.set_memory(&[&ram]).unwrap();
+            let events = frontend.start_queue(0, &driver, driver.used_index()).unwrap();
+            assert_eq!(ask(&mut driver, &events, b"abc"), b"cba", "round {round}");
+        }
+    }
+    // The socket is the frontend's, not ours.
+    drop(backend);
+    assert!(path.exists());
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use updraft_blk::device::raw::RawFile;
 use updraft_blk::device::{BlockDevice, DeviceError};
 use updraft_blk::request::ID_BYTES;
 use updraft_blk::{Disk as ServedDisk, DiskState};
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::blk::{BlkConfig, BlkStatus, Disk, DiskStatus};
 use updraft_vhost::{EventFd, Server};
 use updraft_volume::{Volume, VolumeError};
@@ -161,7 +162,10 @@ impl Serving {
             Volume::open(&disk.path, disk.read_only).map_err(|source| ApplyError::Volume { id, source })?
         };
         let socket = |source| ApplyError::Socket { id, path: disk.socket_path.clone(), source };
-        let server = Server::bind(&disk.socket_path).map_err(socket)?;
+        let server = match disk.socket_role {
+            SocketRole::Listens => Server::bind(&disk.socket_path).map_err(socket)?,
+            SocketRole::Connects => Server::dial(&disk.socket_path),
+        };
         let stop = Arc::new(EventFd::new().map_err(socket)?);
         let mut served = ServedDisk::new(Arc::clone(&device), disk.queues, &disk.serial);
         let state = served.state();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use updraft_base::DiskId;
 use updraft_blk::frontend::{Ask, GuestConfig, GuestDisk};
 use updraft_blk::request::Status;
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::blk::{BlkConfig, BlkRequest, BlkResponse, BlkStatus, Disk};
 use updraft_dataplane_api::socket;
 use updraft_volume::{Format, create_volume, import_image, verify};
@@ -49,7 +50,16 @@ impl Bench {
         create_volume(&path, Some(&base), (sectors * SECTOR) as u64).unwrap();
         let socket_path = self.path(&format!("{name}.sock"));
         let id = DiskId::random();
-        Disk { id, path, raw: false, socket_path, read_only: false, queues: 2, serial: name.into() }
+        Disk {
+            id,
+            path,
+            raw: false,
+            socket_path,
+            socket_role: SocketRole::Listens,
+            read_only: false,
+            queues: 2,
+            serial: name.into(),
+        }
     }
 
     fn start(&mut self) {
@@ -330,6 +340,7 @@ fn a_raw_file_is_served_as_it_is() {
         path: path.clone(),
         raw: true,
         socket_path: bench.path("seed.sock"),
+        socket_role: SocketRole::Listens,
         read_only: true,
         queues: 1,
         serial: "config-2".into(),

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use updraft_base::DiskId;
+use updraft_dataplane_api::SocketRole;
 use updraft_dataplane_api::blk::{BlkConfig, Disk};
 use updraft_volume::{Format, create_volume, import_image, verify};
 
@@ -82,6 +83,7 @@ impl Bench {
             path: directory.path().join(name),
             raw,
             socket_path: directory.path().join(name).with_extension("sock"),
+            socket_role: SocketRole::Connects,
             read_only: raw,
             queues,
             serial: name.into(),
@@ -111,7 +113,7 @@ impl Bench {
         command.args(["-object", "memory-backend-memfd,id=ram,size=256M,share=on"]);
         command.arg("-serial").arg(format!("file:{}", self.at("console").display()));
         for (index, disk) in self.config.disks.iter().enumerate() {
-            let socket = format!("socket,id=c{index},path={},reconnect=1", disk.socket_path.display());
+            let socket = format!("socket,id=c{index},path={},server=on,wait=off", disk.socket_path.display());
             let queues = disk.queues;
             let device = format!("vhost-user-blk-pci,chardev=c{index},num-queues={queues},bootindex={index}");
             command.args(["-chardev", &socket, "-device", &device]);

@@ -19,8 +19,6 @@ const SPARE_PORTS: usize = 8;
 /// The first PCI slot of the root ports; each slot has eight functions.
 const FIRST_PORT_SLOT: usize = 2;
 const FUNCTIONS_PER_SLOT: usize = 8;
-/// Seconds between QEMU's attempts to reach a backend that is gone.
-const RECONNECT_S: u32 = 1;
 /// TCG's cache of translated code, in MiB. QEMU's own choice is 1 GiB for each guest.
 const TCG_CACHE_MIB: u32 = 256;
 
@@ -41,7 +39,7 @@ pub struct MachineSpec {
     pub console_log: PathBuf,
 }
 
-/// A disk, served by blkd.
+/// A disk, served by blkd, which connects to the socket: a successor that does so is in service at once.
 #[derive(Clone, Debug)]
 pub struct DiskSpec {
     pub socket: PathBuf,
@@ -68,7 +66,7 @@ pub fn arguments(spec: &MachineSpec) -> Vec<OsString> {
     let mut next_port = || format!("bus=port{}", port.next().unwrap_or_default());
     for (index, disk) in spec.disks.iter().enumerate() {
         let DiskSpec { queues, .. } = disk;
-        argv.add("-chardev", client_socket(&format!("disk{index}"), &disk.socket));
+        argv.add("-chardev", server_socket(&format!("disk{index}"), &disk.socket, ""));
         argv.add(
             "-device",
             format!(
@@ -155,7 +153,7 @@ fn root_ports(argv: &mut Argv, count: usize) {
 
 fn network_card(argv: &mut Argv, index: usize, nic: &NicSpec, accelerator: Accelerator, bus: &str) {
     let NicSpec { mac, queue_pairs, mtu, .. } = nic;
-    argv.add("-chardev", client_socket(&format!("vhost{index}"), &nic.socket));
+    argv.add("-chardev", server_socket(&format!("vhost{index}"), &nic.socket, ""));
     argv.add("-netdev", format!("vhost-user,id=net{index},chardev=vhost{index},queues={queue_pairs}"));
     let many = match accelerator {
         // Debian 12's QEMU dies (a null pointer in virtio-pci) when a guest masks a message-signalled interrupt of a
@@ -172,10 +170,6 @@ fn network_card(argv: &mut Argv, index: usize, nic: &NicSpec, accelerator: Accel
              rx_queue_size={NET_QUEUE_ENTRIES},tx_queue_size={NET_QUEUE_ENTRIES}{many},{bus}"
         ),
     );
-}
-
-fn client_socket(id: &str, path: &Path) -> String {
-    format!("socket,id={id},path={},reconnect={RECONNECT_S}", path.display())
 }
 
 fn server_socket(id: &str, path: &Path, more: &str) -> String {
@@ -223,7 +217,7 @@ mod tests {
             arguments(&spec()).iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("memory-backend-memfd,id=memory,size=128M,share=on,seal=on"));
         assert!(text.contains("mac=02:00:00:00:00:02,host_mtu=1500") && text.contains("mq=on,vectors=0"));
-        assert!(text.contains("path=/run/u/root,reconnect=1"));
+        assert!(text.contains("path=/run/u/root,server=on,wait=off"));
         // Every kind of option by which QEMU would open, and perhaps guess the format of, a file.
         for opening in ["-drive", "-hda", "-cdrom", "-blockdev", ",file=", "-kernel", "-net "] {
             assert!(!text.contains(opening), "{opening} in {text}");

@@ -110,6 +110,7 @@ fn plan_network(plan: &mut HostPlan, server: ServerId) -> PortId {
         admin_state_up: true,
         hostname: Some("whole".into()),
         socket_path: PathBuf::new(),
+        socket_role: Default::default(),
         queue_pairs: 1,
     };
     let id = port.id;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use updraft_dataplane_api::net;
+use updraft_dataplane_api::{SocketRole, net};
 use updraft_model::network::{
     Direction, EtherType, Network, Port, RemotePeer, Router, SecurityGroup, SecurityGroupRule, Subnet,
     device_owner,
@@ -233,6 +233,7 @@ fn port_plan(port: &Port, admin_state_up: bool) -> Result<net::Port> {
         admin_state_up,
         hostname: port.first_address().map(|address| port.host_name(address)),
         socket_path: PathBuf::new(),
+        socket_role: SocketRole::default(),
         queue_pairs: QUEUE_PAIRS,
     })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use updraft_dataplane_api::net;
+use updraft_dataplane_api::{SocketRole, net};
 use updraft_flow::PortIndex;
 use updraft_vhost::{EventFd, Server};
 
@@ -16,6 +16,7 @@ use crate::worker::WorkerHandle;
 pub(super) struct ServedPort {
     pub port: Arc<Port>,
     path: PathBuf,
+    role: SocketRole,
     stop: Arc<EventFd>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,7 +30,10 @@ impl ServedPort {
         let fail =
             |source| NetworkError::Listen { port: config.id, path: config.socket_path.clone(), source };
         let port = Arc::new(Port::new(config.id, index, config.mac, usize::from(config.queue_pairs)));
-        let server = Server::bind(&config.socket_path).map_err(fail)?;
+        let server = match config.socket_role {
+            SocketRole::Listens => Server::bind(&config.socket_path).map_err(fail)?,
+            SocketRole::Connects => Server::dial(&config.socket_path),
+        };
         let stop = Arc::new(EventFd::new().map_err(fail)?);
         let mut device = PortDevice::new(Arc::clone(&port), Arc::clone(workers));
         let (signal, id) = (Arc::clone(&stop), config.id);
@@ -39,13 +43,14 @@ impl ServedPort {
             }
         });
         let thread = Some(thread.map_err(fail)?);
-        Ok(Self { port, path: config.socket_path.clone(), stop, thread })
+        Ok(Self { port, path: config.socket_path.clone(), role: config.socket_role, stop, thread })
     }
 
     /// Can it go on as it is under this configuration?
     pub fn fits(&self, config: &net::Port, index: Option<PortIndex>) -> bool {
         index == Some(self.port.index)
             && config.socket_path == self.path
+            && config.socket_role == self.role
             && config.mac == self.port.mac
             && usize::from(config.queue_pairs) == self.port.queue_pairs()
     }

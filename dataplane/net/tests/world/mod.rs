@@ -137,6 +137,7 @@ pub fn port(guest: Guest, number: u128, group: u128) -> Port {
         admin_state_up: true,
         hostname: None,
         socket_path: PathBuf::new(),
+        socket_role: Default::default(),
         queue_pairs: 1,
     }
 }

@@ -27,13 +27,13 @@ pub const PROCESSES: [&str; 3] = ["netd", "controller", "agent"];
 
 /// How long a process may take to obey SIGTERM before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// The wait before the first restart; doubled for each early death up to `RESTART_MAX`.
+/// The wait after an early death; doubled for each further one up to `RESTART_MAX`.
 const RESTART_MIN: Duration = Duration::from_millis(50);
 const RESTART_MAX: Duration = Duration::from_secs(5);
 /// How often the certificate's end and the machine's addresses are looked at.
 const CERTIFICATE_PERIOD: Duration = Duration::from_secs(3600);
-/// A process that lived this long has recovered: the next wait is the first again.
-const LIVED_LONG: Duration = Duration::from_secs(10);
+/// A process that lived this long is restarted at once: guests wait for netd.
+const LIVED_LONG: Duration = Duration::from_secs(1);
 
 /// What `updraft status` reads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -170,7 +170,7 @@ async fn keep_running(
     state: &Mutex<State>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut wait = RESTART_MIN;
+    let mut wait = Duration::ZERO;
     let mut restarts = 0;
     while !*stopping.borrow() {
         let born = Instant::now();
@@ -186,7 +186,8 @@ async fn keep_running(
         }
         record(layout, state, name, None, restarts);
         restarts += 1;
-        wait = if born.elapsed() >= LIVED_LONG { RESTART_MIN } else { (wait * 2).min(RESTART_MAX) };
+        let lived_long = born.elapsed() >= LIVED_LONG;
+        wait = if lived_long { Duration::ZERO } else { (wait * 2).clamp(RESTART_MIN, RESTART_MAX) };
         tokio::select! { () = sleep(wait) => (), _ = stopping.wait_for(|stop| *stop) => () }
     }
 }
