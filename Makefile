@@ -7,9 +7,8 @@ bin_dir := $(CARGO_TARGET_DIR)/release
 guest_image := $(cache)/guest/updraft-mini.qcow2
 
 programs := updraft updraft-controller updraft-agent updraft-netd updraft-blkd
-# Names of single benches (make bench NAME=blk-null) and rounds of the soak test.
+# Names of single benches (make bench NAME=blk-null).
 NAME ?=
-ROUNDS ?= 20
 
 .PHONY: help setup demo demo-down test bench soak ebpf guest build fmt lint
 .DEFAULT_GOAL := help
@@ -29,7 +28,7 @@ demo: ## start a cloud on this machine, boot two guests, log into one; leaves it
 demo-down: ## remove the demo's cloud and everything it made
 	@$(if $(filter 0,$(shell id -u)),,sudo --preserve-env=UPDRAFT_STATE_DIR) $(bin_dir)/updraft down --purge
 
-test: ## every check and test; the last line is the sum
+test: ## every check and test; the last line is the sum; ONLY="-p updraft-e2e --test faults" for some
 	@tests/test.sh
 
 bench: ## measure beside real peers; NAME=... for one bench
@@ -37,14 +36,8 @@ bench: ## measure beside real peers; NAME=... for one bench
 	@cargo build --release --locked $(addprefix --bin ,$(programs))
 	@cargo run --release --locked -p updraft-bench -- $(NAME)
 
-soak: ## the fault test over and over, ROUNDS times or until it fails
-	@tests/setup.sh build run guest client test
-	@$(MAKE) --no-print-directory build
-	@tests/guest/build.sh >/dev/null
-	@for round in $$(seq $(ROUNDS)); do \
-	    echo "soak: round $$round of $(ROUNDS)"; \
-	    cargo test --release --locked -p updraft-e2e --test faults || exit 1; \
-	done
+soak: ## the tests that take hours: a thousand KILLS, ROUNDS of faults, attacks, an ordinary cloud image
+	@tests/soak.sh
 
 ebpf: ## rebuild the XDP program from its sources
 	@tests/setup.sh build ebpf

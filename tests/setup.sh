@@ -4,7 +4,8 @@
 #   tests/setup.sh [GROUP...]      all groups without arguments
 #
 # Groups: build (compile the programs), run (what the programs start), guest (make the guest image), client (the
-# openstack client, SSH), ebpf (compile the XDP program), test (test runners and checks), bench (peers in benches).
+# openstack client, SSH), ebpf (compile the XDP program), test (test runners and checks), soak (an ordinary cloud
+# image), bench (peers in benches).
 # Packages are installed by apt as root (sudo is used elsewhere); everything else goes to the cache folder
 # ${XDG_CACHE_HOME:-~/.cache}/updraft and to cargo's bin folder. No service is started, except that Debian starts Open
 # vSwitch's own when the bench group installs it; RabbitMQ's is masked before its package comes. systemd is not needed.
@@ -139,13 +140,15 @@ packages_of() {
         # Without mariadb-server and its service: the tests start servers of their own.
         need "the other database that the controller runs on" mariadb-server-core mariadb-client-core
         need "the bus between controllers" rabbitmq-server
+        need "the graphical console in a real browser" chromium
         ;;
+    soak) need "an ordinary cloud image to boot" debootstrap ;;
     bench)
         need "load, and the limit to compare with" fio qemu-utils qemu-system-common
         need "peers and limit of the network benches" openvswitch-switch-dpdk dpdk dpdk-dev
         need "counting system calls" strace
         ;;
-    *) die "unknown group $1 (build run guest client ebpf test bench)" ;;
+    *) die "unknown group $1 (build run guest client ebpf test soak bench)" ;;
     esac
 }
 
@@ -185,7 +188,7 @@ install_client() {
 
 main() {
     local groups=("$@") group
-    [ ${#groups[@]} -gt 0 ] || groups=(build run guest client ebpf test bench)
+    [ ${#groups[@]} -gt 0 ] || groups=(build run guest client ebpf test soak bench)
     command -v apt-get >/dev/null || die "this is not Debian (no apt-get): install by hand what is listed in tests/setup.sh"
     mkdir -p "$cache"
     read_installed

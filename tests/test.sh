@@ -4,6 +4,7 @@
 #   N passed, N failed
 #
 # summed over all runners. A check that is no cargo test counts as one test; a runner that dies counts as a failure.
+# With ONLY="ARGUMENTS OF cargo test" (-p updraft-e2e --test faults) just these tests run, after what they need is built.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -63,6 +64,16 @@ scripts_are_clean() {
     shellcheck -S warning "${scripts[@]}" && shellcheck -S warning -s dash -e SC3045,SC1091,SC2154 "${guest_scripts[@]}"
 }
 
+if [ -n "${ONLY:-}" ]; then
+    check setup tests/setup.sh build run guest client test
+    check 'programs are built' cargo build --release --locked --workspace --bins
+    check 'guest image is built' tests/guest/build.sh
+    # shellcheck disable=SC2086 # a list of arguments
+    cargo_tests "cargo test $ONLY" --release $ONLY
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+    exit
+fi
 check setup tests/setup.sh
 check 'scripts (shellcheck)' scripts_are_clean
 check 'format (cargo fmt)' cargo fmt --all --check

@@ -4,7 +4,7 @@
 #   tests/guest/build.sh [--force]
 #
 # Needs root (owners of files), but no loop device, no mount, no KVM. Nothing is done when the image is there and was
-# made by the same recipe: the recipe is everything in this folder.
+# made by the same recipe: the recipe is everything in this folder but debian/, another image's.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -20,7 +20,7 @@ say() { echo "guest image: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 recipe_hash() {
-    (cd "$here" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -d ' ' -f 1
+    (cd "$here" && find . -path ./debian -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum | cut -d ' ' -f 1
 }
 
 # Names in the first column of a list file.

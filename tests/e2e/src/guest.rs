@@ -3,13 +3,30 @@
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::cloud::Cloud;
 use crate::guest_image;
 use crate::wait::{GUEST, until};
 
-/// The user of the guest image.
-const USER: &str = "updraft";
+/// What a server is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Boot<'a> {
+    pub name: &'a str,
+    /// The user that the image lets in.
+    pub user: &'a str,
+    pub image: &'a str,
+    pub flavor: &'a str,
+    /// Further arguments of `openstack server create`.
+    pub more: &'a str,
+}
+
+impl<'a> Boot<'a> {
+    /// A small server of the guest image that [`prepare`] puts into the cloud.
+    pub fn mini(name: &'a str) -> Self {
+        Self { name, user: "updraft", image: "t", flavor: "m1.tiny", more: "" }
+    }
+}
 
 /// A server that lets us in.
 pub struct Guest<'a> {
@@ -17,6 +34,7 @@ pub struct Guest<'a> {
     pub server_id: String,
     pub address: String,
     pub fixed_address: String,
+    user: String,
     key: PathBuf,
 }
 
@@ -46,10 +64,18 @@ pub fn prepare(cloud: &Cloud) {
 }
 
 impl<'a> Guest<'a> {
-    /// Creates a server with a floating IP and waits until it lets us in.
+    /// Creates a small server with a floating IP and waits until it lets us in.
     pub fn boot(cloud: &'a Cloud, name: &str) -> Self {
+        let guest = Self::create(cloud, Boot::mini(name));
+        guest.await_login(GUEST);
+        guest
+    }
+
+    /// Creates a server with a floating IP.
+    pub fn create(cloud: &'a Cloud, boot: Boot<'_>) -> Self {
+        let Boot { name, user, image, flavor, more } = boot;
         let server = cloud.openstack_json(&format!(
-            "server create {name} --image t --flavor m1.tiny --network t --key-name t --security-group t"
+            "server create {name} --image {image} --flavor {flavor} --network t --key-name t --security-group t {more}"
         ));
         let server_id = server["id"].as_str().expect("a server has an id").to_owned();
         let port = until("the server has a port", GUEST, || {
@@ -62,9 +88,13 @@ impl<'a> Guest<'a> {
         let floating = cloud.openstack_json(&format!("floating ip create public --port {port_id}"));
         let address =
             floating["floating_ip_address"].as_str().expect("a floating IP has an address").to_owned();
-        let guest = Self { cloud, server_id, address, fixed_address, key: cloud.state_dir.join("test-key") };
-        until("the guest lets us in", GUEST, || guest.try_run("true").status.success().then_some(()));
-        guest
+        let (user, key) = (user.to_owned(), cloud.state_dir.join("test-key"));
+        Self { cloud, server_id, address, fixed_address, user, key }
+    }
+
+    /// Waits until the guest lets us in.
+    pub fn await_login(&self, limit: Duration) {
+        until("the guest lets us in", limit, || self.try_run("true").status.success().then_some(()));
     }
 
     fn ssh(&self, command: &str) -> Command {
@@ -79,7 +109,7 @@ impl<'a> Guest<'a> {
         ] {
             ssh.args(["-o", option]);
         }
-        ssh.arg(format!("{USER}@{}", self.address)).arg(command);
+        ssh.arg(format!("{}@{}", self.user, self.address)).arg(command);
         ssh
     }
 

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test harness reports by panicking")]
 
+pub mod browser;
 pub mod cloud;
 pub mod guest;
 pub mod wait;
