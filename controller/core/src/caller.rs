@@ -10,6 +10,8 @@ pub struct Caller {
     /// The project that the token is scoped to.
     pub project_id: Option<String>,
     pub project_name: Option<String>,
+    /// The domain of that project.
+    pub project_domain_id: Option<String>,
     /// The domain that the token is scoped to.
     pub domain_id: Option<String>,
     /// The token is scoped to the system: the cloud as a whole.

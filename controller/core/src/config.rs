@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Policy;
+
 /// What the operator sets, already checked (`updraft-controller check-config`).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -28,6 +30,8 @@ pub struct Config {
     pub novnc_directory: Option<PathBuf>,
     /// How long audit events are kept.
     pub audit_retention: Duration,
+    /// Who may do what.
+    pub policy: Policy,
 }
 
 /// A text that stays out of logs and panics.
@@ -74,6 +78,7 @@ impl Config {
             agent_authority: None,
             novnc_directory: None,
             audit_retention: AUDIT_RETENTION,
+            policy: Policy::default(),
         }
     }
 }

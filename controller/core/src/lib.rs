@@ -32,6 +32,7 @@ pub use clock::Clock;
 pub use config::{Config, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use password::{MAX_PASSWORD_BYTES, Passwords};
+pub use policy::Policy;
 pub use updraft_bus::{Nudge, Topic};
 
 /// Everything a use case needs; cheap to clone.
@@ -51,11 +52,13 @@ pub struct Parts {
     pub clock: Clock,
     /// Takes the audit events that belong to no change.
     pub audit: audit::Recorder,
+    pub policy: Policy,
 }
 
 impl Core {
     pub fn new(store: Store, tokens: Tokens, config: Config) -> Self {
         let parts = Parts {
+            policy: config.policy.clone(),
             store,
             tokens,
             passwords: Passwords::default(),
@@ -112,7 +115,9 @@ impl Deref for Core {
 /// Runs the background work (task workers, reconcilers, clean-up) until `shutdown` turns true, then waits
 /// for what is under way.
 pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
+    let policy = policy::watch(core.policy.clone(), shutdown.clone());
     tokio::join!(
+        policy,
         tasks::run(core.clone(), shutdown.clone()),
         identity::token::purge_loop(core.clone(), shutdown.clone()),
         audit::purge_loop(core, shutdown),

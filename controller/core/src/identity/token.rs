@@ -45,6 +45,7 @@ pub async fn authenticate(core: &Core, token: &str, request_id: &str) -> Result<
         LiveScope::Project { project, .. } => (Some(project), None),
         LiveScope::Domain(domain) => (None, Some(domain.id)),
     };
+    let project_domain_id = project.as_ref().map(|project| project.domain_id.clone());
     let (project_id, project_name) = project.map(|project| (project.id, project.name)).unzip();
     Ok(Caller {
         user_id: live.user.id,
@@ -52,6 +53,7 @@ pub async fn authenticate(core: &Core, token: &str, request_id: &str) -> Result<
         user_domain_id: live.user.domain_id,
         project_id,
         project_name,
+        project_domain_id,
         domain_id,
         roles: live.roles.into_iter().map(|role| role.name).collect(),
         audit_id: live.claims.audit_ids.into_iter().next().unwrap_or_default(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use updraft_core::Policy;
 
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
@@ -36,6 +37,8 @@ pub struct Config {
     agent_ca_file: Option<PathBuf>,
     /// The web console's folder; graphical consoles have no page of their own without it.
     novnc_dir: Option<PathBuf>,
+    /// Changes to OpenStack's default rules: YAML, as oslo.policy reads it.
+    policy_file: Option<PathBuf>,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
     /// How long audit events are kept.
@@ -104,6 +107,7 @@ impl Config {
         self.host_credential()?;
         self.agent_authority()?;
         self.secret("host_key_file", self.host_key_file.as_deref())?;
+        self.policy()?;
         Ok(())
     }
 
@@ -121,6 +125,11 @@ impl Config {
             fs::read(file).map_err(Error::io(format!("cannot read agent_ca_file = {}", file.display())))
         };
         self.agent_ca_file.as_ref().map(read).transpose()
+    }
+
+    /// Who may do what: OpenStack's defaults and the operator's changes.
+    pub fn policy(&self) -> Result<Policy, Error> {
+        Policy::load(self.policy_file.as_deref()).map_err(|source| Error::Policy { source: Box::new(source) })
     }
 
     fn secret(&self, key: &str, file: Option<&Path>) -> Result<Option<String>, Error> {
@@ -146,6 +155,7 @@ impl Config {
             agent_authority: self.agent_authority()?,
             novnc_directory: self.novnc_dir.clone(),
             audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
+            policy: self.policy()?,
         })
     }
 }

@@ -15,6 +15,8 @@ pub enum Error {
     Keys { source: updraft_token::KeyError },
     #[error("cannot serve with TLS")]
     Tls { source: crate::tls::TlsError },
+    #[error("the rules cannot take effect")]
+    Policy { source: Box<updraft_core::policy::PolicyError> },
     #[error("cannot prepare the cloud")]
     Bootstrap { source: updraft_core::Error },
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! updraft-controller --config FILE             run until SIGTERM or SIGINT
 //! updraft-controller --config FILE check-config
+//! updraft-controller --config FILE policy       print the rules in effect, as a policy file
 //! ```
 
 mod config;
@@ -38,6 +39,9 @@ struct Arguments {
 enum Command {
     /// Read and check the configuration, then exit.
     CheckConfig,
+    /// Print who may do what: every rule with its check, the ones that the policy file changes as they are and the
+    /// others as comments.
+    Policy,
 }
 
 fn main() -> ExitCode {
@@ -57,6 +61,10 @@ fn run(arguments: Arguments) -> Result<(), Error> {
     match arguments.command {
         Some(Command::CheckConfig) => {
             println!("{}: ok", arguments.config.display());
+            Ok(())
+        }
+        Some(Command::Policy) => {
+            print!("{}", config.policy()?.sample());
             Ok(())
         }
         None => {

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use updraft_core::{Core, host, identity, image};
+use updraft_core::{Core, Policy, host, identity, image};
 use updraft_store::Store;
 use updraft_token::{KeyRepository, Tokens};
 
@@ -35,6 +35,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let address = listener.local_addr().map_err(Error::io("cannot tell the address listened on"))?;
     let (stop, stopping) = watch::channel(false);
     let background = tokio::spawn(updraft_core::run_background(core.clone(), stopping.clone()));
+    let reloading = tokio::spawn(reload_on_hangup(core.policy.clone()));
     let router = updraft_api::router(core.clone());
     let scheme = if tls.is_some() { "https" } else { "http" };
     let server = tokio::spawn(listen::serve(listener, tls, router, stopping));
@@ -45,6 +46,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     wait_for_signal().await?;
     tracing::info!("stopping");
     stop.send_replace(true);
+    reloading.abort();
     let both = async { (server.await, background.await) };
     if tokio::time::timeout(GRACE, both).await.is_err() {
         tracing::warn!("some work did not end within {} s; it is resumed at the next start", GRACE.as_secs());
@@ -92,4 +94,16 @@ async fn wait_for_signal() -> Result<(), Error> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// SIGHUP: read the policy file again.
+async fn reload_on_hangup(policy: Policy) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            while hangup.recv().await.is_some() {
+                policy.reload_and_log();
+            }
+        }
+        Err(error) => tracing::warn!(%error, "SIGHUP will not be heeded"),
+    }
 }
