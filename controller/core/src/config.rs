@@ -17,6 +17,8 @@ pub struct Config {
     pub max_image_bytes: u64,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
+    /// How often the keys that tokens are made with are rotated. `None`: by the operator alone.
+    pub token_key_rotation: Option<Duration>,
     /// What one host's agent proves itself with at `/host/v1`, and what is shown to it: the host that a cloud of one
     /// machine has. Others enrol.
     pub host_credential: Option<Secret>,
@@ -59,6 +61,8 @@ impl std::fmt::Debug for Secret {
 
 /// Horizon keeps one token for a whole session, so an hour would log people out at work.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+/// Days, not hours: each key that is kept makes the check of junk a little dearer.
+const TOKEN_KEY_ROTATION: Duration = Duration::from_secs(24 * 3600);
 /// 1 TiB.
 const MAX_IMAGE_BYTES: u64 = 1 << 40;
 /// A year.
@@ -73,6 +77,7 @@ impl Config {
             images_directory,
             max_image_bytes: MAX_IMAGE_BYTES,
             token_lifetime: TOKEN_LIFETIME,
+            token_key_rotation: Some(TOKEN_KEY_ROTATION),
             host_credential: None,
             host_key: None,
             agent_authority: None,

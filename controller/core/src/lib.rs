@@ -119,6 +119,7 @@ pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
     tokio::join!(
         policy,
         tasks::run(core.clone(), shutdown.clone()),
+        identity::keys::rotation_loop(core.clone(), shutdown.clone()),
         identity::token::purge_loop(core.clone(), shutdown.clone()),
         audit::purge_loop(core, shutdown),
     );

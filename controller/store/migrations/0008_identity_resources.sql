@@ -42,24 +42,3 @@ CREATE TABLE project_limits (
     FOREIGN KEY (registered_limit_id) REFERENCES registered_limits (id)
 );
 CREATE INDEX project_limits_owner ON project_limits (owner_id);
-
--- OS-EP-FILTER: which endpoints a project's catalog is narrowed to, one by one or by a group's filter.
-CREATE TABLE project_endpoints (
-    project_id VARCHAR(64) NOT NULL,
-    endpoint_id VARCHAR(64) NOT NULL,
-    PRIMARY KEY (project_id, endpoint_id),
-    FOREIGN KEY (endpoint_id) REFERENCES endpoints (id) ON DELETE CASCADE
-);
-CREATE TABLE endpoint_groups (
-    id VARCHAR(64) NOT NULL,
-    name VARCHAR(255) NOT NULL,
-    description LONGTEXT,
-    filters LONGTEXT NOT NULL,
-    PRIMARY KEY (id)
-);
-CREATE TABLE project_endpoint_groups (
-    project_id VARCHAR(64) NOT NULL,
-    endpoint_group_id VARCHAR(64) NOT NULL,
-    PRIMARY KEY (project_id, endpoint_group_id),
-    FOREIGN KEY (endpoint_group_id) REFERENCES endpoint_groups (id) ON DELETE CASCADE
-);

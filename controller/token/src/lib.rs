@@ -10,12 +10,17 @@ mod keys;
 pub use claims::{Claims, Method, Scope};
 pub use keys::{KeyError, KeyRepository, MAX_ACTIVE_KEYS};
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use fernet::MultiFernet;
+use keys::Fingerprint;
 
 /// The longest token that is looked at, in bytes. Ours stay under 300.
 const MAX_TOKEN_BYTES: usize = 1024;
+
+/// A token that no key fits makes us look for newer keys, but not more often than this: junk costs no disk reads.
+const RELOAD_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a token was not accepted. Outside, all are the same 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,18 +36,26 @@ pub enum TokenError {
 /// Issues and verifies tokens with the keys of one repository.
 pub struct Tokens {
     repository: KeyRepository,
-    keys: RwLock<MultiFernet>,
+    keys: RwLock<Keys>,
+    last_reload: Mutex<Option<Instant>>,
+}
+
+/// The keys, as they were in the files.
+struct Keys {
+    fernet: MultiFernet,
+    fingerprint: Fingerprint,
 }
 
 impl Tokens {
     pub fn new(repository: KeyRepository) -> Result<Self, KeyError> {
-        let keys = RwLock::new(MultiFernet::new(repository.load()?));
-        Ok(Self { repository, keys })
+        let (keys, fingerprint) = repository.load_with_fingerprint()?;
+        let keys = RwLock::new(Keys { fernet: MultiFernet::new(keys), fingerprint });
+        Ok(Self { repository, keys, last_reload: Mutex::new(None) })
     }
 
     /// The token for these claims, encrypted and signed with the primary key.
     pub fn issue(&self, claims: &Claims) -> String {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).encrypt(&claims.encode())
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).fernet.encrypt(&claims.encode())
     }
 
     /// The claims of a token that one of our keys made and that has not expired at `now_us`
@@ -51,8 +64,13 @@ impl Tokens {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Foreign);
         }
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let message = keys.decrypt(token).map_err(|_| TokenError::Foreign)?;
+        let message = match self.decrypt(token) {
+            Some(message) => message,
+            None if self.may_reload() && self.reload_if_changed().is_ok_and(|changed| changed) => {
+                self.decrypt(token).ok_or(TokenError::Foreign)?
+            }
+            None => return Err(TokenError::Foreign),
+        };
         let claims = Claims::decode(&message).ok_or(TokenError::Malformed)?;
         if claims.expires_at_us <= now_us {
             return Err(TokenError::Expired);
@@ -60,17 +78,44 @@ impl Tokens {
         Ok(claims)
     }
 
-    /// Rotates the repository: the staged key becomes primary, a new one is staged, the oldest goes.
-    pub fn rotate(&self) -> Result<(), KeyError> {
-        self.repository.rotate()?;
-        self.reload()
+    fn decrypt(&self, token: &str) -> Option<Vec<u8>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).fernet.decrypt(token).ok()
     }
 
-    /// Reads the keys again, after another process rotated them.
-    pub fn reload(&self) -> Result<(), KeyError> {
-        let fresh = MultiFernet::new(self.repository.load()?);
+    fn may_reload(&self) -> bool {
+        let mut last = self.last_reload.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = last.is_none_or(|last| last.elapsed() >= RELOAD_PAUSE);
+        if may {
+            *last = Some(Instant::now());
+        }
+        may
+    }
+
+    /// Rotates the repository: the staged key becomes primary, a new one is staged, the oldest go, down to
+    /// `max_keys`.
+    pub fn rotate(&self, max_keys: usize) -> Result<(), KeyError> {
+        self.repository.rotate_keeping(max_keys)?;
+        self.reload_if_changed().map(drop)
+    }
+
+    /// Rotates unless any process did less than `interval` ago; whether it did.
+    pub fn rotate_if_due(&self, interval: Duration, max_keys: usize) -> Result<bool, KeyError> {
+        let rotated = self.repository.rotate_if_due(interval, max_keys)?;
+        self.reload_if_changed()?;
+        Ok(rotated)
+    }
+
+    /// Reads the keys again if another process changed them; whether it did.
+    pub fn reload_if_changed(&self) -> Result<bool, KeyError> {
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner).fingerprint.clone();
+        // A file that goes while it is looked at is a change, too.
+        if self.repository.fingerprint().is_ok_and(|now| now == known) {
+            return Ok(false);
+        }
+        let (keys, fingerprint) = self.repository.load_with_fingerprint()?;
+        let fresh = Keys { fernet: MultiFernet::new(keys), fingerprint };
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
-        Ok(())
+        Ok(true)
     }
 }
 

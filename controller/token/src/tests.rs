@@ -74,19 +74,19 @@ fn tokens_outlive_rotations_until_their_key_goes() {
     let tokens = tokens(directory.path());
     let token = tokens.issue(&claims());
     for _ in 0..MAX_ACTIVE_KEYS - 2 {
-        tokens.rotate().unwrap();
+        tokens.rotate(MAX_ACTIVE_KEYS).unwrap();
         assert!(tokens.verify(&token, 0).is_ok());
     }
-    tokens.rotate().unwrap();
+    tokens.rotate(MAX_ACTIVE_KEYS).unwrap();
     assert_eq!(tokens.verify(&token, 0), Err(TokenError::Foreign));
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), MAX_ACTIVE_KEYS);
+    assert_eq!(key_files(directory.path()), MAX_ACTIVE_KEYS);
 }
 
 #[test]
 fn the_staged_key_of_one_process_is_the_primary_that_another_rotates_to() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (tokens(directory.path()), tokens(directory.path()));
-    one.rotate().unwrap();
+    one.rotate(MAX_ACTIVE_KEYS).unwrap();
     assert!(other.verify(&one.issue(&claims()), 0).is_ok(), "no reload was needed");
 }
 
@@ -99,4 +99,86 @@ fn keys_are_for_their_owner_alone() {
     for entry in fs::read_dir(&repository).unwrap() {
         assert_eq!(entry.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
+}
+
+fn key_files(directory: &std::path::Path) -> usize {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().parse::<u64>().is_ok()).count()
+}
+
+#[test]
+fn a_rotation_is_due_once_for_all_processes() {
+    let directory = tempfile::tempdir().unwrap();
+    let processes: Vec<Tokens> = (0..4).map(|_| tokens(directory.path())).collect();
+    let hour = std::time::Duration::from_secs(3600);
+    assert!(!processes[0].rotate_if_due(hour, 5).unwrap(), "the keys are fresh");
+    let two_hours_ago = std::time::SystemTime::now() - 2 * hour;
+    fs::File::options()
+        .write(true)
+        .open(directory.path().join("0"))
+        .unwrap()
+        .set_modified(two_hours_ago)
+        .unwrap();
+    let rotated: Vec<bool> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            processes.iter().map(|tokens| scope.spawn(|| tokens.rotate_if_due(hour, 5).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(rotated.iter().filter(|rotated| **rotated).count(), 1, "{rotated:?}");
+    assert_eq!(key_files(directory.path()), 3);
+}
+
+/// THREATS A4-25: keys are rotated under load, and no token of any process is refused by any other.
+#[test]
+fn threats_a4_25_no_token_is_refused_while_keys_rotate() {
+    const ROTATIONS: usize = 40;
+    const KEPT: usize = ROTATIONS + 2;
+    let directory = tempfile::tempdir().unwrap();
+    let processes = [tokens(directory.path()), tokens(directory.path())];
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let checked = std::thread::scope(|scope| {
+        for tokens in &processes {
+            let (sender, is_over) = (sender.clone(), &is_over);
+            scope.spawn(move || {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let token = tokens.issue(&claims());
+                    assert!(tokens.verify(&token, 0).is_ok());
+                    let _ = sender.send(token);
+                }
+            });
+        }
+        drop(sender);
+        let verifier = scope.spawn(|| {
+            let mut checked = 0_u64;
+            for token in receiver {
+                for tokens in &processes {
+                    assert_eq!(tokens.verify(&token, 0), Ok(claims()), "after {checked} others");
+                }
+                checked += 1;
+            }
+            checked
+        });
+        for rotation in 0..ROTATIONS {
+            processes[rotation % 2].rotate(KEPT).unwrap();
+            // As the loop of each controller does, once a second.
+            processes[(rotation + 1) % 2].reload_if_changed().unwrap();
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        verifier.join().unwrap()
+    });
+    assert!(checked > 0);
+    assert_eq!(key_files(directory.path()), KEPT);
+}
+
+#[test]
+fn a_token_of_a_key_that_another_process_has_just_made_is_known_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (one, other) = (tokens(directory.path()), tokens(directory.path()));
+    one.rotate(5).unwrap();
+    one.rotate(5).unwrap();
+    assert!(
+        other.verify(&one.issue(&claims()), 0).is_ok(),
+        "its key was never staged while the other looked"
+    );
 }

@@ -4,14 +4,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
-use updraft_core::identity::domain::{self, DomainChange};
+use updraft_core::identity::domain::{self, DomainChange, NewDomain};
 use updraft_model::identity::Domain;
-use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView};
+use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView, extra};
 
+use super::list::ListCall;
 use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form, flag};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -26,8 +27,9 @@ fn view(endpoint: &str, domain: Domain) -> DomainView {
         name: domain.name,
         description: domain.description,
         enabled: domain.enabled,
-        tags: Vec::new(),
-        options: serde_json::Map::new(),
+        tags: domain.tags,
+        options: domain.options,
+        extra: domain.extra,
     }
 }
 
@@ -37,28 +39,26 @@ pub(super) fn list_view(endpoint: &str, path: &str, domains: Vec<Domain>) -> Jso
     Json(DomainList { domains, links: list_links(endpoint, path) })
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    name: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    enabled: Option<bool>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<DomainList>> {
-    let found = domain::list(&core, &caller, query.name.as_deref(), query.enabled).await?;
-    Ok(list_view(&endpoint, "domains", found))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = domain::list(&core, &caller, call.get("name"), call.flag("enabled")).await?;
+    let views = found.into_iter().map(|domain| view(&endpoint, domain)).collect();
+    Ok(call.answer(&endpoint, "domains", "domains", &["name", "enabled"], views)?)
 }
 
 async fn create(
     Call { core, caller, endpoint }: Call,
     Body(DomainRequest { domain: fields }): Body<DomainRequest>,
 ) -> Answer<(StatusCode, Json<DomainBody>)> {
-    let name = required(fields.name, "name")?;
-    let description = fields.description.unwrap_or_default();
-    let domain = domain::create(&core, &caller, name, description, fields.enabled.unwrap_or(true)).await?;
+    let new = NewDomain {
+        id: fields.explicit_domain_id,
+        name: required(fields.name, "name")?,
+        description: fields.description.flatten().unwrap_or_default(),
+        enabled: fields.enabled.unwrap_or(true),
+        tags: fields.tags.unwrap_or_default(),
+        options: fields.options.unwrap_or_default(),
+        extra: extra(fields.rest),
+    };
+    let domain = domain::create(&core, &caller, new).await?;
     Ok((StatusCode::CREATED, Json(DomainBody { domain: view(&endpoint, domain) })))
 }
 
@@ -72,7 +72,14 @@ async fn update(
     Path(id): Path<String>,
     Body(DomainRequest { domain: fields }): Body<DomainRequest>,
 ) -> Answer<Json<DomainBody>> {
-    let change = DomainChange { name: fields.name, description: fields.description, enabled: fields.enabled };
+    let change = DomainChange {
+        name: fields.name,
+        description: fields.description.map(Option::unwrap_or_default),
+        enabled: fields.enabled,
+        tags: fields.tags,
+        options: fields.options,
+        extra: extra(fields.rest),
+    };
     let domain = domain::update(&core, &caller, &id, change).await?;
     Ok(Json(DomainBody { domain: view(&endpoint, domain) }))
 }

@@ -4,14 +4,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::identity::catalog;
 use updraft_core::{Core, Error};
 use updraft_model::identity::{Endpoint, Interface};
-use updraft_wire::identity::{EndpointBody, EndpointList, EndpointRequest, EndpointView};
+use updraft_wire::identity::{EndpointBody, EndpointRequest, EndpointView, extra};
 
-use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{required, self_link};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -30,6 +31,7 @@ fn view(public_endpoint: &str, endpoint: Endpoint) -> EndpointView {
         region_id: endpoint.region_id,
         url: endpoint.url.replace("$(public_endpoint)s", public_endpoint),
         enabled: endpoint.enabled,
+        extra: endpoint.extra,
     }
 }
 
@@ -39,39 +41,30 @@ fn interface(text: &str) -> Result<Interface, Error> {
     })
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    service_id: Option<String>,
-    interface: Option<String>,
-    region_id: Option<String>,
-    region: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<EndpointList>> {
-    let wanted = query.interface.as_deref().map(interface).transpose()?;
-    let region = query.region_id.or(query.region);
-    let service = query.service_id.as_deref();
-    let found = catalog::list_endpoints(&core, &caller, service, wanted, region.as_deref()).await?;
-    let endpoints = found.into_iter().map(|found| view(&endpoint, found)).collect();
-    Ok(Json(EndpointList { endpoints, links: list_links(&endpoint, "endpoints") }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let wanted = call.get("interface").map(interface).transpose()?;
+    let region = call.get("region_id").or(call.get("region"));
+    let found = catalog::list_endpoints(&core, &caller, call.get("service_id"), wanted, region).await?;
+    let views = found.into_iter().map(|found| view(&endpoint, found)).collect();
+    Ok(call.answer(&endpoint, "endpoints", "endpoints", &["service_id", "region_id"], views)?)
 }
 
 async fn create(
     Call { core, caller, endpoint }: Call,
     Body(EndpointRequest { endpoint: fields }): Body<EndpointRequest>,
 ) -> Answer<(StatusCode, Json<EndpointBody>)> {
+    let named = fields.region_id.flatten();
+    let makes_region = named.is_none();
     let new = Endpoint {
         id: String::new(),
         service_id: required(fields.service_id, "service_id")?,
         interface: interface(&required(fields.interface, "interface")?)?,
-        region_id: fields.region_id.flatten().or(fields.region),
+        region_id: named.or(fields.region),
         url: required(fields.url, "url")?,
         enabled: fields.enabled.unwrap_or(true),
+        extra: extra(fields.rest),
     };
-    let made = catalog::create_endpoint(&core, &caller, new).await?;
+    let made = catalog::create_endpoint(&core, &caller, new, makes_region).await?;
     Ok((StatusCode::CREATED, Json(EndpointBody { endpoint: view(&endpoint, made) })))
 }
 
@@ -86,14 +79,16 @@ async fn update(
     Body(EndpointRequest { endpoint: fields }): Body<EndpointRequest>,
 ) -> Answer<Json<EndpointBody>> {
     let wanted = fields.interface.as_deref().map(interface).transpose()?;
+    let makes_region = fields.region_id.is_none();
     let change = move |stored: &mut Endpoint| {
         stored.service_id = fields.service_id.unwrap_or(std::mem::take(&mut stored.service_id));
         stored.interface = wanted.unwrap_or(stored.interface);
         stored.region_id = fields.region_id.unwrap_or(fields.region.or(stored.region_id.take()));
         stored.url = fields.url.unwrap_or(std::mem::take(&mut stored.url));
         stored.enabled = fields.enabled.unwrap_or(stored.enabled);
+        stored.extra.extend(extra(fields.rest));
     };
-    let changed = catalog::update_endpoint(&core, &caller, &id, change).await?;
+    let changed = catalog::update_endpoint(&core, &caller, &id, makes_region, change).await?;
     Ok(Json(EndpointBody { endpoint: view(&endpoint, changed) }))
 }
 

@@ -1,57 +1,102 @@
-//! `/v3/{projects,domains}/{id}/{users,groups}/{id}/roles[/{id}]`: who holds which role where.
+//! Who holds which role where: `/v3/{projects,domains}/{id}/{users,groups}/{id}/roles[/{id}]`, the same below
+//! `/v3/OS-INHERIT` with `/inherited_to_projects` at the end, and `/v3/system/{users,groups}/{id}/roles[/{id}]`.
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, routing::MethodRouter};
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::assignment;
 use updraft_model::identity::{Actor, Assignment, Target};
-use updraft_wire::identity::RoleList;
 
+use super::list::ListCall;
 use super::roles;
 use crate::http::{Answer, Call};
 
 type MakeTarget = fn(String) -> Target;
 type MakeActor = fn(String) -> Actor;
 
+const ACTORS: [(&str, MakeActor); 2] = [("users", Actor::User), ("groups", Actor::Group)];
+
 pub(super) fn routes() -> Router<Core> {
     let mut router = Router::new();
     let targets: [(&str, MakeTarget); 2] = [("projects", Target::Project), ("domains", Target::Domain)];
-    let actors: [(&str, MakeActor); 2] = [("users", Actor::User), ("groups", Actor::Group)];
     for (targets_path, target) in targets {
-        for (actors_path, actor) in actors {
+        for (actors_path, actor) in ACTORS {
             let path = format!("/{targets_path}/{{target_id}}/{actors_path}/{{actor_id}}/roles");
+            let inherited_path = format!("/OS-INHERIT{path}");
             router = router
-                .route(&path, get(move |call, ids| list(call, ids, target, actor)))
-                .route(&format!("{path}/{{role_id}}"), one(target, actor));
+                .route(&path, list(target, actor, false))
+                .route(&format!("{path}/{{role_id}}"), one(target, actor, false))
+                .route(&format!("{inherited_path}/inherited_to_projects"), list(target, actor, true))
+                .route(
+                    &format!("{inherited_path}/{{role_id}}/inherited_to_projects"),
+                    one(target, actor, true),
+                );
         }
+    }
+    for (actors_path, actor) in ACTORS {
+        let path = format!("/system/{actors_path}/{{actor_id}}/roles");
+        router = router
+            .route(&path, list_on_system(actor))
+            .route(&format!("{path}/{{role_id}}"), one_on_system(actor));
     }
     router
 }
 
+/// `GET` of all grants between the two.
+fn list(target: MakeTarget, actor: MakeActor, inherited: bool) -> MethodRouter<Core> {
+    get(async move |call: Call, list: ListCall, Path((target_id, actor_id)): Path<(String, String)>| {
+        listed(call, list, actor(actor_id), target(target_id), inherited).await
+    })
+}
+
+fn list_on_system(actor: MakeActor) -> MethodRouter<Core> {
+    get(async move |call: Call, list: ListCall, Path(actor_id): Path<String>| {
+        listed(call, list, actor(actor_id), Target::System, false).await
+    })
+}
+
 /// `PUT`, `GET`, `HEAD` and `DELETE` of one grant: all 204.
-fn one(target: MakeTarget, actor: MakeActor) -> MethodRouter<Core> {
-    let assignment = move |Path((target_id, actor_id, role_id)): Path<(String, String, String)>| Assignment {
+fn one(target: MakeTarget, actor: MakeActor, inherited: bool) -> MethodRouter<Core> {
+    methods(move |(target_id, actor_id, role_id): (String, String, String)| Assignment {
         actor: actor(actor_id),
         target: target(target_id),
         role_id,
-        inherited: false,
-    };
-    get(async move |call: Call, ids| check(call, assignment(ids)).await)
-        .put(async move |call: Call, ids| grant(call, assignment(ids)).await)
-        .delete(async move |call: Call, ids| revoke(call, assignment(ids)).await)
+        inherited,
+    })
 }
 
-async fn list(
+fn one_on_system(actor: MakeActor) -> MethodRouter<Core> {
+    methods(move |(actor_id, role_id): (String, String)| Assignment {
+        actor: actor(actor_id),
+        target: Target::System,
+        role_id,
+        inherited: false,
+    })
+}
+
+fn methods<Ids, F>(assignment: F) -> MethodRouter<Core>
+where
+    Ids: serde::de::DeserializeOwned + Send + 'static,
+    F: Fn(Ids) -> Assignment + Copy + Send + Sync + 'static,
+{
+    get(async move |call: Call, Path(ids): Path<Ids>| check(call, assignment(ids)).await)
+        .put(async move |call: Call, Path(ids): Path<Ids>| grant(call, assignment(ids)).await)
+        .delete(async move |call: Call, Path(ids): Path<Ids>| revoke(call, assignment(ids)).await)
+}
+
+async fn listed(
     Call { core, caller, endpoint }: Call,
-    Path((target_id, actor_id)): Path<(String, String)>,
-    target: MakeTarget,
-    actor: MakeActor,
-) -> Answer<Json<RoleList>> {
-    let found = assignment::roles_on(&core, &caller, actor(actor_id), target(target_id)).await?;
-    Ok(roles::list_view(&endpoint, "roles", found))
+    list: ListCall,
+    actor: Actor,
+    target: Target,
+    inherited: bool,
+) -> Answer<Json<Value>> {
+    let found = assignment::roles_on(&core, &caller, actor, target, inherited).await?;
+    let views = found.into_iter().map(|role| roles::view(&endpoint, role)).collect();
+    Ok(list.answer(&endpoint, "roles", "roles", &[], views)?)
 }
 
 async fn check(Call { core, caller, .. }: Call, assignment: Assignment) -> Answer<StatusCode> {

@@ -4,14 +4,16 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
-use updraft_core::identity::{group, user};
+use updraft_core::identity::group::{self, GroupChange, NewGroup};
+use updraft_core::identity::user;
 use updraft_model::identity::Group;
-use updraft_wire::identity::{GroupBody, GroupList, GroupRequest, GroupView, UserList};
+use updraft_wire::identity::{GroupBody, GroupRequest, GroupView, extra};
 
-use super::{list_links, required, self_link, users};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{required, self_link, users};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -21,43 +23,34 @@ pub(super) fn routes() -> Router<Core> {
         .route("/groups/{group_id}/users/{user_id}", put(add_user).get(check_user).delete(remove_user))
 }
 
-fn view(endpoint: &str, group: Group) -> GroupView {
+pub(super) fn view(endpoint: &str, group: Group) -> GroupView {
     GroupView {
         links: self_link(endpoint, "groups", &group.id),
         id: group.id,
         name: group.name,
         domain_id: group.domain_id,
         description: group.description,
+        extra: group.extra,
     }
 }
 
-/// A list of groups as the API shows it; `path` is where it is served.
-pub(super) fn list_view(endpoint: &str, path: &str, groups: Vec<Group>) -> Json<GroupList> {
-    let groups = groups.into_iter().map(|group| view(endpoint, group)).collect();
-    Json(GroupList { groups, links: list_links(endpoint, path) })
-}
-
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    domain_id: Option<String>,
-    name: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<GroupList>> {
-    let found = group::list(&core, &caller, query.domain_id.as_deref(), query.name.as_deref()).await?;
-    Ok(list_view(&endpoint, "groups", found))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = group::list(&core, &caller, call.get("domain_id"), call.get("name")).await?;
+    let views = found.into_iter().map(|group| view(&endpoint, group)).collect();
+    Ok(call.answer(&endpoint, "groups", "groups", &["domain_id", "name"], views)?)
 }
 
 async fn create(
     Call { core, caller, endpoint }: Call,
     Body(GroupRequest { group: fields }): Body<GroupRequest>,
 ) -> Answer<(StatusCode, Json<GroupBody>)> {
-    let name = required(fields.name, "name")?;
-    let description = fields.description.unwrap_or_default();
-    let group = group::create(&core, &caller, name, fields.domain_id, description).await?;
+    let new = NewGroup {
+        name: required(fields.name, "name")?,
+        domain_id: fields.domain_id,
+        description: fields.description.flatten().unwrap_or_default(),
+        extra: extra(fields.rest),
+    };
+    let group = group::create(&core, &caller, new).await?;
     Ok((StatusCode::CREATED, Json(GroupBody { group: view(&endpoint, group) })))
 }
 
@@ -70,7 +63,13 @@ async fn update(
     Path(id): Path<String>,
     Body(GroupRequest { group: fields }): Body<GroupRequest>,
 ) -> Answer<Json<GroupBody>> {
-    let group = group::update(&core, &caller, &id, fields.name, fields.description).await?;
+    let change = GroupChange {
+        domain_id: fields.domain_id,
+        name: fields.name,
+        description: fields.description.map(Option::unwrap_or_default),
+        extra: extra(fields.rest),
+    };
+    let group = group::update(&core, &caller, &id, change).await?;
     Ok(Json(GroupBody { group: view(&endpoint, group) }))
 }
 
@@ -79,9 +78,13 @@ async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answ
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn list_users(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<UserList>> {
+async fn list_users(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    call: ListCall,
+) -> Answer<Json<Value>> {
     let found = user::list_of_group(&core, &caller, &id).await?;
-    Ok(users::list_view(&endpoint, &format!("groups/{id}/users"), found))
+    Ok(users::answer(&call, &endpoint, &format!("groups/{id}/users"), found)?)
 }
 
 async fn add_user(

@@ -8,11 +8,19 @@ mod domains;
 mod endpoints;
 mod grants;
 mod groups;
+mod implied_roles;
+mod json_home;
+mod limits;
+mod list;
+mod project_tags;
 mod projects;
 mod regions;
+mod registered_limits;
+mod revocations;
 mod role_assignments;
 mod roles;
 mod services;
+mod unsupported;
 mod users;
 
 #[cfg(test)]
@@ -31,11 +39,17 @@ pub fn routes() -> Router<Core> {
         .merge(endpoints::routes())
         .merge(grants::routes())
         .merge(groups::routes())
+        .merge(implied_roles::routes())
+        .merge(limits::routes())
+        .merge(project_tags::routes())
         .merge(projects::routes())
         .merge(regions::routes())
+        .merge(registered_limits::routes())
+        .merge(revocations::routes())
         .merge(role_assignments::routes())
         .merge(roles::routes())
         .merge(services::routes())
+        .merge(unsupported::routes())
         .merge(users::routes());
     Router::new().route("/v3", get(discovery::version)).nest("/v3", v3)
 }

@@ -4,14 +4,18 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
-use updraft_core::identity::project::{self, NewProject, ProjectChange};
-use updraft_core::{Core, Error};
+use serde_json::{Map, Value, json};
+use updraft_core::identity::project::{self, NewProject, ProjectChange, ProjectFilter};
+use updraft_core::{Caller, Core, Error, Result};
 use updraft_model::identity::Project;
-use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectView};
+use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectView, extra};
 
+use super::list::ListCall;
 use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form, flag};
+use crate::http::{Answer, Body, Call};
+
+/// What a list may be filtered by.
+const FILTERS: [&str; 4] = ["domain_id", "enabled", "name", "parent_id"];
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -20,18 +24,22 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 /// A project as the API shows it.
-fn view(endpoint: &str, project: Project) -> ProjectView {
+pub(super) fn view(endpoint: &str, project: Project) -> ProjectView {
+    let unless_domain = |id: String| (!project.is_domain).then_some(id);
     ProjectView {
         links: self_link(endpoint, "projects", &project.id),
         id: project.id,
         name: project.name,
-        domain_id: project.domain_id,
+        domain_id: unless_domain(project.domain_id),
         description: project.description,
         enabled: project.enabled,
-        parent_id: project.parent_id,
-        is_domain: false,
+        parent_id: unless_domain(project.parent_id),
+        is_domain: project.is_domain,
         tags: project.tags,
-        options: serde_json::Map::new(),
+        options: project.options,
+        parents: None,
+        subtree: None,
+        extra: project.extra,
     }
 }
 
@@ -41,54 +49,112 @@ pub(super) fn list_view(endpoint: &str, path: &str, projects: Vec<Project>) -> J
     Json(ProjectList { projects, links: list_links(endpoint, path) })
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    domain_id: Option<String>,
-    parent_id: Option<String>,
-    name: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    enabled: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    is_domain: Option<bool>,
+/// `GET /v3/projects`; domains in the shape of projects with `is_domain`.
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let mut found = match call.flag("is_domain") {
+        Some(true) => project::list_domains(&core, &caller).await?,
+        Some(false) | None => project::list(&core, &caller, filter(&call)).await?,
+    };
+    found.retain(|project| has_tags(&call, &project.tags));
+    let views = found.into_iter().map(|project| view(&endpoint, project)).collect();
+    Ok(call.answer(&endpoint, "projects", "projects", &FILTERS, views)?)
 }
 
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<ProjectList>> {
-    let filter = project::ProjectFilter {
-        ids: query.is_domain.filter(|wanted| *wanted).map(|_| Vec::new()),
-        domain_id: query.domain_id,
-        parent_id: query.parent_id,
-        name: query.name,
-        enabled: query.enabled,
-    };
-    Ok(list_view(&endpoint, "projects", project::list(&core, &caller, &filter).await?))
+fn filter(call: &ListCall) -> ProjectFilter {
+    ProjectFilter {
+        ids: None,
+        domain_id: call.owned("domain_id"),
+        parent_id: call.owned("parent_id"),
+        name: call.owned("name"),
+        enabled: call.flag("enabled"),
+    }
+}
+
+/// The four filters by tags, each a list with commas between.
+fn has_tags(call: &ListCall, tags: &[String]) -> bool {
+    let has = |tag: &str| tags.iter().any(|known| known == tag);
+    let all = |wanted: &str| wanted.split(',').all(has);
+    let any = |wanted: &str| wanted.split(',').any(has);
+    call.get("tags").is_none_or(all)
+        && call.get("tags-any").is_none_or(any)
+        && !call.get("not-tags").is_some_and(all)
+        && !call.get("not-tags-any").is_some_and(any)
 }
 
 async fn create(
     Call { core, caller, endpoint }: Call,
     Body(ProjectRequest { project: fields }): Body<ProjectRequest>,
 ) -> Answer<(StatusCode, Json<ProjectBody>)> {
-    let name = required(fields.name, "name")?;
-    if fields.is_domain == Some(true) {
-        return Err(Error::bad_request("ValidationError", "A domain is made with POST /v3/domains.").into());
-    }
     let new = NewProject {
-        name,
-        domain_id: fields.domain_id,
-        parent_id: fields.parent_id,
-        description: fields.description.unwrap_or_default(),
+        name: required(fields.name, "name")?,
+        domain_id: fields.domain_id.flatten(),
+        parent_id: fields.parent_id.flatten(),
+        description: fields.description.flatten().unwrap_or_default(),
         enabled: fields.enabled.unwrap_or(true),
+        is_domain: fields.is_domain.unwrap_or(false),
         tags: fields.tags.unwrap_or_default(),
+        options: fields.options.unwrap_or_default(),
+        extra: extra(fields.rest),
     };
     let project = project::create(&core, &caller, new).await?;
     Ok((StatusCode::CREATED, Json(ProjectBody { project: view(&endpoint, project) })))
 }
 
-async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<ProjectBody>> {
-    let project = project::get(&core, &caller, &id).await?;
-    Ok(Json(ProjectBody { project: view(&endpoint, project) }))
+/// `GET /v3/projects/{id}`, with its relatives if asked for: `parents_as_list`, `parents_as_ids`,
+/// `subtree_as_list`, `subtree_as_ids`.
+async fn show(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    call: ListCall,
+) -> Answer<Json<ProjectBody>> {
+    let found = project::get(&core, &caller, &id).await?;
+    let mut shown = view(&endpoint, found);
+    for side in ["parents", "subtree"] {
+        let (as_list, as_ids) = (format!("{side}_as_list"), format!("{side}_as_ids"));
+        let (as_list, as_ids) = match (call.is_on(&as_list), call.is_on(&as_ids)) {
+            (true, true) => {
+                let message = format!("Cannot use {as_list} and {as_ids} query params at the same time.");
+                return Err(Error::bad_request("ValidationError", message).into());
+            }
+            wanted => wanted,
+        };
+        if !as_list && !as_ids {
+            continue;
+        }
+        let is_up = side == "parents";
+        let relatives = match is_up {
+            true => project::ancestors(&core, &id).await?,
+            false => project::descendants(&core, &id).await?,
+        };
+        let relatives = match (as_list, is_up) {
+            (true, _) => views(&core, &caller, &endpoint, relatives).await?,
+            (false, true) => parents_as_ids(&relatives),
+            (false, false) => subtree_as_ids(&id, &relatives),
+        };
+        *(if is_up { &mut shown.parents } else { &mut shown.subtree }) = Some(relatives);
+    }
+    Ok(Json(ProjectBody { project: shown }))
+}
+
+/// A list shows those alone on which the caller itself holds a role.
+async fn views(core: &Core, caller: &Caller, endpoint: &str, relatives: Vec<Project>) -> Result<Value> {
+    let held = project::held_by(core, caller, relatives).await?;
+    let bodies: Vec<ProjectBody> =
+        held.into_iter().map(|project| ProjectBody { project: view(endpoint, project) }).collect();
+    serde_json::to_value(bodies).map_err(Error::internal)
+}
+
+/// `{"nearest": {"next": {"domain": null}}}`
+fn parents_as_ids(line: &[Project]) -> Value {
+    line.iter().rev().fold(Value::Null, |above, project| json!({project.id.clone(): above}))
+}
+
+/// `{"child": {"grandchild": null}, "other child": null}`
+fn subtree_as_ids(id: &str, below: &[Project]) -> Value {
+    let children = below.iter().filter(|project| project.parent_id == id);
+    let children: Map<String, Value> =
+        children.map(|child| (child.id.clone(), subtree_as_ids(&child.id, below))).collect();
+    if children.is_empty() { Value::Null } else { children.into() }
 }
 
 async fn update(
@@ -97,10 +163,16 @@ async fn update(
     Body(ProjectRequest { project: fields }): Body<ProjectRequest>,
 ) -> Answer<Json<ProjectBody>> {
     let change = ProjectChange {
+        id: fields.id,
+        domain_id: fields.domain_id,
+        parent_id: fields.parent_id,
+        is_domain: fields.is_domain,
         name: fields.name,
-        description: fields.description,
+        description: fields.description.map(Option::unwrap_or_default),
         enabled: fields.enabled,
         tags: fields.tags,
+        options: fields.options,
+        extra: extra(fields.rest),
     };
     let project = project::update(&core, &caller, &id, change).await?;
     Ok(Json(ProjectBody { project: view(&endpoint, project) }))

@@ -4,15 +4,16 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
-use updraft_core::Core;
+use serde_json::Value;
 use updraft_core::identity::catalog;
+use updraft_core::{Core, Error};
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::Region;
-use updraft_wire::identity::{RegionBody, RegionList, RegionRequest, RegionView};
+use updraft_wire::identity::{RegionBody, RegionRequest, RegionView, extra};
 
-use super::{list_links, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::self_link;
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -26,18 +27,14 @@ fn view(endpoint: &str, region: Region) -> RegionView {
         id: region.id,
         description: region.description,
         parent_region_id: region.parent_region_id,
+        extra: region.extra,
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    parent_region_id: Option<String>,
-}
-
-async fn list(Call { core, endpoint, .. }: Call, Form(query): Form<ListQuery>) -> Answer<Json<RegionList>> {
-    let found = catalog::list_regions(&core, query.parent_region_id.as_deref()).await?;
-    let regions = found.into_iter().map(|region| view(&endpoint, region)).collect();
-    Ok(Json(RegionList { regions, links: list_links(&endpoint, "regions") }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = catalog::list_regions(&core, &caller, call.get("parent_region_id")).await?;
+    let views = found.into_iter().map(|region| view(&endpoint, region)).collect();
+    Ok(call.answer(&endpoint, "regions", "regions", &["parent_region_id"], views)?)
 }
 
 async fn create(
@@ -46,24 +43,30 @@ async fn create(
 ) -> Answer<(StatusCode, Json<RegionBody>)> {
     let region = Region {
         id: fields.id.filter(|id| !id.is_empty()).unwrap_or_else(new_keystone_id),
-        description: fields.description.unwrap_or_default(),
+        description: fields.description.flatten().unwrap_or_default(),
         parent_region_id: fields.parent_region_id.flatten(),
+        extra: extra(fields.rest),
     };
     let region = catalog::create_region(&core, &caller, region).await?;
     Ok((StatusCode::CREATED, Json(RegionBody { region: view(&endpoint, region) })))
 }
 
+/// `PUT`: the id of the path; the body may repeat it.
 async fn create_with_id(
     call: Call,
     Path(id): Path<String>,
     Body(mut request): Body<RegionRequest>,
 ) -> Answer<(StatusCode, Json<RegionBody>)> {
+    if let Some(other) = request.region.id.as_ref().filter(|other| **other != id) {
+        let message = format!("Conflicting region IDs specified: \"{id}\" != \"{other}\"");
+        return Err(Error::bad_request("ValidationError", message).into());
+    }
     request.region.id = Some(id);
     create(call, Body(request)).await
 }
 
-async fn show(Call { core, endpoint, .. }: Call, Path(id): Path<String>) -> Answer<Json<RegionBody>> {
-    Ok(Json(RegionBody { region: view(&endpoint, catalog::get_region(&core, &id).await?) }))
+async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<RegionBody>> {
+    Ok(Json(RegionBody { region: view(&endpoint, catalog::get_region(&core, &caller, &id).await?) }))
 }
 
 async fn update(
@@ -71,8 +74,17 @@ async fn update(
     Path(id): Path<String>,
     Body(RegionRequest { region: fields }): Body<RegionRequest>,
 ) -> Answer<Json<RegionBody>> {
-    let region =
-        catalog::update_region(&core, &caller, &id, fields.description, fields.parent_region_id).await?;
+    if fields.id.as_ref().is_some_and(|other| *other != id) {
+        return Err(Error::bad_request("ValidationError", "Cannot change ID").into());
+    }
+    let change = move |region: &mut Region| {
+        if let Some(description) = fields.description {
+            region.description = description.unwrap_or_default();
+        }
+        region.parent_region_id = fields.parent_region_id.unwrap_or(region.parent_region_id.take());
+        region.extra.extend(extra(fields.rest));
+    };
+    let region = catalog::update_region(&core, &caller, &id, change).await?;
     Ok(Json(RegionBody { region: view(&endpoint, region) }))
 }
 

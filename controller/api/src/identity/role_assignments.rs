@@ -4,100 +4,123 @@ use std::collections::BTreeMap;
 
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
-use updraft_core::Core;
-use updraft_core::identity::assignment::{self, AssignmentFilter, Names};
-use updraft_model::identity::{Actor, Assignment, Target};
-use updraft_wire::identity::{AssignmentList, AssignmentView, DomainName, Named, ScopeView};
+use serde_json::Value;
+use updraft_core::identity::assignment_list::{self, ListFilter, Listed, Names};
+use updraft_core::{Core, Error, Result};
+use updraft_model::identity::{Actor, Target};
+use updraft_wire::identity::{AssignmentLinks, AssignmentView, DomainName, Named, ScopeView, SystemScope};
 
-use super::list_links;
-use crate::http::{Answer, Call, Form, flag};
+use super::list::ListCall;
+use crate::http::{Answer, Call};
+
+/// What `scope.OS-INHERIT:inherited_to` may be, and what it is in an answer.
+const PROJECTS: &str = "projects";
 
 pub(super) fn routes() -> Router<Core> {
     Router::new().route("/role_assignments", get(list))
 }
 
-/// `effective` and `include_names` are switches: on when present, unless the value says no.
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    #[serde(rename = "user.id")]
-    user_id: Option<String>,
-    #[serde(rename = "group.id")]
-    group_id: Option<String>,
-    #[serde(rename = "role.id")]
-    role_id: Option<String>,
-    #[serde(rename = "scope.project.id")]
-    project_id: Option<String>,
-    #[serde(rename = "scope.domain.id")]
-    domain_id: Option<String>,
-    #[serde(rename = "scope.system")]
-    system: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    effective: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
-    include_names: Option<bool>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<AssignmentList>> {
-    let links = list_links(&endpoint, "role_assignments");
-    // Nobody holds a role on the system here.
-    if query.system.is_some() {
-        return Ok(Json(AssignmentList { role_assignments: Vec::new(), links }));
-    }
-    let filter = AssignmentFilter {
-        actor: query.user_id.map(Actor::User).or(query.group_id.map(Actor::Group)),
-        target: query.project_id.map(Target::Project).or(query.domain_id.map(Target::Domain)),
-        role_id: query.role_id,
-        inherited: None,
-    };
-    let found = assignment::list(&core, &caller, &filter, query.effective == Some(true)).await?;
-    let names = match query.include_names == Some(true) {
-        true => Some(assignment::names(&core).await?),
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = assignment_list::list(&core, &caller, filter(&call)?).await?;
+    let names = match call.is_on("include_names") {
+        true => Some(assignment_list::names(&core).await?),
         false => None,
     };
-    let role_assignments = found.into_iter().map(|held| view(&endpoint, held, names.as_ref())).collect();
-    Ok(Json(AssignmentList { role_assignments, links }))
+    let views = found.into_iter().map(|line| view(&endpoint, line, names.as_ref())).collect();
+    Ok(call.answer(&endpoint, "role_assignments", "role_assignments", &[], views)?)
 }
 
-fn view(endpoint: &str, held: Assignment, names: Option<&Names>) -> AssignmentView {
-    let link = link(endpoint, &held);
+fn filter(call: &ListCall) -> Result<ListFilter> {
+    let (user, group) = (call.owned("user.id"), call.owned("group.id"));
+    let (project, domain) = (call.owned("scope.project.id"), call.owned("scope.domain.id"));
+    let system = call.get("scope.system");
+    let both = |what: &str| Error::bad_request("ValidationError", format!("Specify {what}, not both"));
+    if user.is_some() && group.is_some() {
+        return Err(both("a user or group"));
+    }
+    if domain.is_some() && project.is_some() {
+        return Err(both("a domain or project"));
+    }
+    if system.is_some() && (domain.is_some() || project.is_some()) {
+        return Err(both(if domain.is_some() { "system or domain" } else { "system or project" }));
+    }
+    let on_system = system.filter(|scope| *scope == "all").map(|_| Target::System);
+    Ok(ListFilter {
+        actor: user.map(Actor::User).or(group.map(Actor::Group)),
+        target: project.map(Target::Project).or(domain.map(Target::Domain)).or(on_system),
+        role_id: call.owned("role.id"),
+        inherited: call.get("scope.OS-INHERIT:inherited_to").map(|value| value == PROJECTS),
+        include_subtree: call.is_on("include_subtree"),
+        effective: call.is_on("effective"),
+    })
+}
+
+fn view(endpoint: &str, line: Listed, names: Option<&Names>) -> AssignmentView {
+    let links = links(endpoint, &line);
+    let domain = |id: &str| {
+        let name = names.and_then(|names| names.domains.get(id).cloned()).unwrap_or_default();
+        DomainName { id: id.to_owned(), name }
+    };
     let named = |id: String, table: fn(&Names) -> &BTreeMap<String, (String, String)>| {
-        let found = names.and_then(|names| table(names).get(&id).map(|found| (names, found)));
-        let domain = found.map(|(names, (_, domain_id))| DomainName {
-            id: domain_id.clone(),
-            name: names.domains.get(domain_id).cloned().unwrap_or_default(),
-        });
-        Named { name: found.map(|(_, (name, _))| name.clone()), domain, id }
+        let found = names.and_then(|names| table(names).get(&id));
+        Named {
+            name: found.map(|(name, _)| name.clone()),
+            domain: found.map(|(_, domain_id)| domain(domain_id)),
+            id,
+        }
     };
-    let plain = |id: String, table: fn(&Names) -> &BTreeMap<String, String>| {
-        let name = names.and_then(|names| table(names).get(&id).cloned());
-        Named { id, name, domain: None }
-    };
-    let (user, group) = match held.actor {
+    let is_inherited = line.inherited || line.from_target.is_some();
+    let mut scope = ScopeView { inherited_to: is_inherited.then_some(PROJECTS), ..ScopeView::default() };
+    match line.target {
+        Target::Project(id) => scope.project = Some(named(id, |names| &names.projects)),
+        Target::Domain(id) => {
+            let name = names.and_then(|names| names.domains.get(&id).cloned());
+            scope.domain = Some(Named { id, name, domain: None });
+        }
+        Target::System => scope.system = Some(SystemScope { all: true }),
+    }
+    let (user, group) = match line.actor {
         Actor::User(id) => (Some(named(id, |names| &names.users)), None),
         Actor::Group(id) => (None, Some(named(id, |names| &names.groups))),
     };
-    let scope = match held.target {
-        Target::Project(id) => ScopeView { project: Some(named(id, |names| &names.projects)), domain: None },
-        Target::Domain(id) => ScopeView { project: None, domain: Some(plain(id, |names| &names.domains)) },
-        Target::System => ScopeView { project: None, domain: None },
+    let found = names.and_then(|names| names.roles.get(&line.role_id));
+    let role = Named {
+        id: line.role_id,
+        name: found.map(|(name, _)| name.clone()),
+        domain: found.and_then(|(_, domain_id)| domain_id.as_deref()).map(domain),
     };
-    let role = plain(held.role_id, |names| &names.roles);
-    AssignmentView { role, user, group, scope, links: BTreeMap::from([("assignment", link)]) }
+    AssignmentView { role, user, group, scope, links }
 }
 
-fn link(endpoint: &str, held: &Assignment) -> String {
-    let target = match &held.target {
-        Target::Project(id) => format!("projects/{id}"),
-        Target::Domain(id) => format!("domains/{id}"),
-        Target::System => "system".to_owned(),
+/// Links to what gives the role: the grant, the membership, the implication.
+fn links(endpoint: &str, line: &Listed) -> AssignmentLinks {
+    let base = format!("{endpoint}/identity/v3");
+    let given_on = line.from_target.as_ref().unwrap_or(&line.target);
+    let target = match given_on {
+        Target::Project(id) => format!("/projects/{id}"),
+        Target::Domain(id) => format!("/domains/{id}"),
+        Target::System => "/system".to_owned(),
     };
-    let actor = match &held.actor {
-        Actor::User(id) => format!("users/{id}"),
-        Actor::Group(id) => format!("groups/{id}"),
+    let actor = match (&line.through_group, &line.actor) {
+        (Some(id), _) | (None, Actor::Group(id)) => format!("/groups/{id}"),
+        (None, Actor::User(id)) => format!("/users/{id}"),
     };
-    format!("{endpoint}/identity/v3/{target}/{actor}/roles/{}", held.role_id)
+    let given_role = line.prior_role_id.as_ref().unwrap_or(&line.role_id);
+    let grant = format!("{target}{actor}/roles/{given_role}");
+    let is_inherited = line.inherited || line.from_target.is_some();
+    AssignmentLinks {
+        assignment: match is_inherited {
+            true => format!("{base}/OS-INHERIT{grant}/inherited_to_projects"),
+            false => format!("{base}{grant}"),
+        },
+        membership: line
+            .through_group
+            .as_ref()
+            .map(|group_id| format!("{base}/groups/{group_id}/users/{}", line.actor.id())),
+        // As Keystone has it, with the two roles in this order.
+        prior_role: line
+            .prior_role_id
+            .as_ref()
+            .map(|prior| format!("{base}/prior_role/{}/implies/{prior}", line.role_id)),
+    }
 }

@@ -4,14 +4,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::catalog;
 use updraft_model::identity::Service;
-use updraft_wire::identity::{ServiceBody, ServiceList, ServiceRequest, ServiceView};
+use updraft_wire::identity::{ServiceBody, ServiceRequest, ServiceView, extra};
 
-use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{required, self_link};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -27,23 +28,14 @@ fn view(endpoint: &str, service: Service) -> ServiceView {
         name: service.name,
         description: service.description,
         enabled: service.enabled,
+        extra: service.extra,
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    name: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<ServiceList>> {
-    let found = catalog::list_services(&core, &caller, query.kind.as_deref(), query.name.as_deref()).await?;
-    let services = found.into_iter().map(|service| view(&endpoint, service)).collect();
-    Ok(Json(ServiceList { services, links: list_links(&endpoint, "services") }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = catalog::list_services(&core, &caller, call.get("type"), call.get("name")).await?;
+    let views = found.into_iter().map(|service| view(&endpoint, service)).collect();
+    Ok(call.answer(&endpoint, "services", "services", &["type", "name"], views)?)
 }
 
 async fn create(
@@ -54,8 +46,9 @@ async fn create(
         id: String::new(),
         kind: required(fields.kind, "type")?,
         name: fields.name.unwrap_or_default(),
-        description: fields.description.unwrap_or_default(),
+        description: fields.description.flatten().unwrap_or_default(),
         enabled: fields.enabled.unwrap_or(true),
+        extra: extra(fields.rest),
     };
     let service = catalog::create_service(&core, &caller, service).await?;
     Ok((StatusCode::CREATED, Json(ServiceBody { service: view(&endpoint, service) })))
@@ -73,8 +66,11 @@ async fn update(
     let change = move |service: &mut Service| {
         service.kind = fields.kind.unwrap_or(std::mem::take(&mut service.kind));
         service.name = fields.name.unwrap_or(std::mem::take(&mut service.name));
-        service.description = fields.description.unwrap_or(std::mem::take(&mut service.description));
+        if let Some(description) = fields.description {
+            service.description = description.unwrap_or_default();
+        }
         service.enabled = fields.enabled.unwrap_or(service.enabled);
+        service.extra.extend(extra(fields.rest));
     };
     let service = catalog::update_service(&core, &caller, &id, change).await?;
     Ok(Json(ServiceBody { service: view(&endpoint, service) }))

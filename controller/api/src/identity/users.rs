@@ -4,17 +4,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde::Deserialize;
-use updraft_core::Core;
+use serde_json::Value;
 use updraft_core::identity::user::{self, NewUser, UserChange, UserFilter};
 use updraft_core::identity::{group, project};
+use updraft_core::{Core, Error, Result};
 use updraft_model::identity::User;
-use updraft_wire::identity::{
-    GroupList, PasswordRequest, ProjectList, UserBody, UserList, UserRequest, UserView,
-};
+use updraft_wire::identity::{PasswordRequest, UserBody, UserRequest, UserView, extra};
 
-use super::{groups, list_links, projects, required, self_link};
-use crate::http::{Answer, Body, Call, Form, flag};
+use super::list::ListCall;
+use super::{groups, projects, required, self_link};
+use crate::http::{Answer, Body, Call};
+
+/// What a list may be filtered by.
+const FILTERS: [&str; 3] = ["domain_id", "enabled", "name"];
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -25,7 +27,7 @@ pub(super) fn routes() -> Router<Core> {
         .route("/users/{user_id}/groups", get(list_groups))
 }
 
-fn view(endpoint: &str, user: User) -> UserView {
+pub(super) fn view(endpoint: &str, user: User) -> UserView {
     UserView {
         links: self_link(endpoint, "users", &user.id),
         id: user.id,
@@ -36,28 +38,62 @@ fn view(endpoint: &str, user: User) -> UserView {
         email: user.email,
         default_project_id: user.default_project_id,
         password_expires_at: None,
-        options: serde_json::Map::new(),
+        options: user.options,
+        extra: user.extra,
     }
 }
 
 /// A list of users as the API shows it; `path` is where it is served.
-pub(super) fn list_view(endpoint: &str, path: &str, users: Vec<User>) -> Json<UserList> {
-    let users = users.into_iter().map(|user| view(endpoint, user)).collect();
-    Json(UserList { users, links: list_links(endpoint, path) })
+pub(super) fn answer(
+    call: &ListCall,
+    endpoint: &str,
+    path: &str,
+    mut users: Vec<User>,
+) -> Result<Json<Value>> {
+    if let Some(condition) = call.get("password_expires_at") {
+        check_expiry(condition)?;
+        // Passwords do not expire here, and what is null fits no condition.
+        users.clear();
+    }
+    let views = users.into_iter().map(|user| view(endpoint, user)).collect();
+    call.answer(endpoint, path, "users", &FILTERS, views)
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    domain_id: Option<String>,
-    name: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    enabled: Option<bool>,
+/// `lt:2016-12-08T22:02:00Z`, and the other operators.
+fn check_expiry(condition: &str) -> Result<()> {
+    let fits = condition.split_once(':').is_some_and(|(operator, time)| {
+        ["lt", "lte", "gt", "gte", "eq", "neq"].contains(&operator) && is_time(time)
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::bad_request("ValidationError", "Invalid operator or time in password_expires_at."))
+    }
 }
 
-async fn list(Call { core, caller, endpoint }: Call, Form(query): Form<ListQuery>) -> Answer<Json<UserList>> {
-    let filter =
-        UserFilter { ids: None, domain_id: query.domain_id, name: query.name, enabled: query.enabled };
-    Ok(list_view(&endpoint, "users", user::list(&core, &caller, &filter).await?))
+/// `YYYY-MM-DDTHH:mm:ssZ`
+fn is_time(text: &str) -> bool {
+    let pattern = b"0000-00-00T00:00:00Z";
+    text.len() == pattern.len()
+        && text.bytes().zip(pattern).all(|(byte, form)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte == *form,
+        })
+}
+
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let filter = UserFilter {
+        ids: None,
+        domain_id: call.owned("domain_id"),
+        name: call.owned("name"),
+        enabled: call.flag("enabled"),
+    };
+    let mut found = user::list(&core, &caller, filter).await?;
+    // Of federated users, none is found by these yet.
+    if ["idp_id", "protocol_id", "unique_id"].iter().any(|name| call.get(name).is_some()) {
+        found.clear();
+    }
+    Ok(answer(&call, &endpoint, "users", found)?)
 }
 
 async fn create(
@@ -72,6 +108,8 @@ async fn create(
         email: fields.email.flatten(),
         default_project_id: fields.default_project_id.flatten(),
         enabled: fields.enabled.unwrap_or(true),
+        options: fields.options.unwrap_or_default(),
+        extra: extra(fields.rest),
     };
     let user = user::create(&core, &caller, new).await?;
     Ok((StatusCode::CREATED, Json(UserBody { user: view(&endpoint, user) })))
@@ -87,12 +125,16 @@ async fn update(
     Body(UserRequest { user: fields }): Body<UserRequest>,
 ) -> Answer<Json<UserBody>> {
     let change = UserChange {
+        id: fields.id,
+        domain_id: fields.domain_id,
         name: fields.name,
         password: fields.password,
         description: fields.description,
         email: fields.email,
         default_project_id: fields.default_project_id,
         enabled: fields.enabled,
+        options: fields.options,
+        extra: extra(fields.rest),
     };
     Ok(Json(UserBody { user: view(&endpoint, user::update(&core, &caller, &id, change).await?) }))
 }
@@ -115,15 +157,19 @@ async fn change_password(
 async fn list_projects(
     Call { core, caller, endpoint }: Call,
     Path(id): Path<String>,
-) -> Answer<Json<ProjectList>> {
+    call: ListCall,
+) -> Answer<Json<Value>> {
     let found = project::list_of_user(&core, &caller, &id).await?;
-    Ok(projects::list_view(&endpoint, &format!("users/{id}/projects"), found))
+    let views = found.into_iter().map(|project| projects::view(&endpoint, project)).collect();
+    Ok(call.answer(&endpoint, &format!("users/{id}/projects"), "projects", &FILTERS, views)?)
 }
 
 async fn list_groups(
     Call { core, caller, endpoint }: Call,
     Path(id): Path<String>,
-) -> Answer<Json<GroupList>> {
+    call: ListCall,
+) -> Answer<Json<Value>> {
     let found = group::list_of_user(&core, &caller, &id).await?;
-    Ok(groups::list_view(&endpoint, &format!("users/{id}/groups"), found))
+    let views = found.into_iter().map(|group| groups::view(&endpoint, group)).collect();
+    Ok(call.answer(&endpoint, &format!("users/{id}/groups"), "groups", &["name"], views)?)
 }

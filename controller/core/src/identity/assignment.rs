@@ -1,40 +1,44 @@
-//! Who holds which role where.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Granting and revoking roles, on projects, domains and the system.
 
 use updraft_model::Timestamp;
-use updraft_model::identity::{Actor, Assignment, Role, Target};
+use updraft_model::identity::{Actor, Assignment, Project, Role, Target};
 pub use updraft_store::identity::assignment::AssignmentFilter;
-use updraft_store::identity::project::ProjectFilter;
-use updraft_store::identity::user::UserFilter;
 use updraft_store::identity::{assignment, domain, group, project, revocation, role, user};
 use updraft_store::{Conn, Tx};
 
-use super::checks;
-use super::effective::with_implied;
-use crate::policy::require_admin;
-use crate::{Caller, Core, Result};
+use super::{access, checks};
+use crate::policy::{self, GroupTarget, ProjectTarget, UserTarget};
+use crate::{Caller, Core, Error, Result};
+
+/// What a grant is between, looked up.
+#[derive(Default)]
+struct Parties {
+    user: Option<(String, String)>,
+    group: Option<(String, String)>,
+    project: Option<Project>,
+    domain_id: Option<String>,
+    role: Option<Role>,
+}
 
 /// Grants the role; nothing when it is held already.
 pub async fn grant(core: &Core, caller: &Caller, assignment: Assignment) -> Result<()> {
-    require_admin(caller)?;
-    core.write(move |tx| {
-        Box::pin(async move {
-            check_parties(tx, &assignment).await?;
-            Ok(assignment::insert(tx, &assignment).await?)
-        })
-    })
-    .await
+    let parties = look_up(core, &assignment.actor, &assignment.target, Some(&assignment.role_id)).await?;
+    parties.must_exist(&assignment.actor)?;
+    parties.enforce(core, caller, rule("create", &assignment.actor, &assignment.target))?;
+    parties.check_domain(&assignment)?;
+    core.write(move |tx| Box::pin(async move { Ok(assignment::insert(tx, &assignment).await?) })).await
 }
 
-/// Takes the role away. The holder's tokens for that scope end, whatever else it holds there.
+/// Takes the role away. The holder's tokens for that scope end, whatever else it holds there. The holder itself
+/// may be gone.
 pub async fn revoke(core: &Core, caller: &Caller, assignment: Assignment) -> Result<()> {
-    require_admin(caller)?;
+    let parties = look_up(core, &assignment.actor, &assignment.target, Some(&assignment.role_id)).await?;
+    parties.enforce(core, caller, rule("revoke", &assignment.actor, &assignment.target))?;
     let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
             if !assignment::delete(tx, &assignment).await? {
-                return Err(checks::not_found("role assignment", &assignment.role_id));
+                return Err(not_held(&assignment));
             }
             revoke_holders(tx, &assignment, now).await
         })
@@ -44,127 +48,152 @@ pub async fn revoke(core: &Core, caller: &Caller, assignment: Assignment) -> Res
 
 /// 404 unless the role is held.
 pub async fn check(core: &Core, caller: &Caller, assignment: &Assignment) -> Result<()> {
-    require_admin(caller)?;
-    if !assignment::exists(&mut core.read().await?, assignment).await? {
-        return Err(checks::not_found("role assignment", &assignment.role_id));
+    let parties = look_up(core, &assignment.actor, &assignment.target, Some(&assignment.role_id)).await?;
+    parties.must_exist(&assignment.actor)?;
+    parties.enforce(core, caller, rule("check", &assignment.actor, &assignment.target))?;
+    match assignment::exists(&mut core.read().await?, assignment).await? {
+        true => Ok(()),
+        false => Err(not_held(assignment)),
     }
-    Ok(())
 }
 
-/// The roles that `actor` was given on `target` itself.
-pub async fn roles_on(core: &Core, caller: &Caller, actor: Actor, target: Target) -> Result<Vec<Role>> {
-    require_admin(caller)?;
-    let mut conn = core.read().await?;
-    let (actor, target, inherited) = (Some(actor), Some(target), Some(false));
-    let filter = AssignmentFilter { actor, target, inherited, role_id: None };
-    let held: BTreeSet<String> =
-        assignment::list(&mut conn, &filter).await?.into_iter().map(|held| held.role_id).collect();
-    Ok(role::list_all(&mut conn).await?.into_iter().filter(|role| held.contains(&role.id)).collect())
-}
-
-/// Assignments that fit the filter; `effective` replaces groups by their members and adds implied roles.
-/// A caller who is no admin sees its own alone.
-pub async fn list(
+/// The roles that `actor` was given on `target`, for itself or with inheritance.
+pub async fn roles_on(
     core: &Core,
     caller: &Caller,
-    filter: &AssignmentFilter,
-    effective: bool,
-) -> Result<Vec<Assignment>> {
-    let own = matches!(&filter.actor, Some(Actor::User(id)) if *id == caller.user_id);
-    if !own {
-        require_admin(caller)?;
-    }
+    actor: Actor,
+    target: Target,
+    inherited: bool,
+) -> Result<Vec<Role>> {
+    let parties = look_up(core, &actor, &target, None).await?;
+    parties.must_exist(&actor)?;
+    parties.enforce(core, caller, rule("list", &actor, &target))?;
     let mut conn = core.read().await?;
-    if !effective {
-        return Ok(assignment::list(&mut conn, filter).await?);
+    let (actor, target, inherited) = (Some(actor), Some(target), Some(inherited));
+    let filter = AssignmentFilter { actor, target, inherited, role_id: None };
+    let held = assignment::list(&mut conn, &filter).await?;
+    let mut roles = role::list_all(&mut conn).await?;
+    roles.retain(|role| held.iter().any(|held| held.role_id == role.id));
+    Ok(roles)
+}
+
+/// Grants on the system have rules of their own.
+fn rule(verb: &'static str, actor: &Actor, target: &Target) -> &'static str {
+    match (verb, target, actor) {
+        ("create", Target::System, Actor::User(_)) => "identity:create_system_grant_for_user",
+        ("create", Target::System, Actor::Group(_)) => "identity:create_system_grant_for_group",
+        ("revoke", Target::System, Actor::User(_)) => "identity:revoke_system_grant_for_user",
+        ("revoke", Target::System, Actor::Group(_)) => "identity:revoke_system_grant_for_group",
+        ("check", Target::System, Actor::User(_)) => "identity:check_system_grant_for_user",
+        ("check", Target::System, Actor::Group(_)) => "identity:check_system_grant_for_group",
+        (_, Target::System, Actor::User(_)) => "identity:list_system_grants_for_user",
+        (_, Target::System, Actor::Group(_)) => "identity:list_system_grants_for_group",
+        ("create", ..) => "identity:create_grant",
+        ("revoke", ..) => "identity:revoke_grant",
+        ("check", ..) => "identity:check_grant",
+        _ => "identity:list_grants",
     }
-    let on_target = AssignmentFilter { target: filter.target.clone(), ..AssignmentFilter::default() };
-    let mut given: BTreeMap<(Actor, Target), BTreeSet<String>> = BTreeMap::new();
-    for held in assignment::list(&mut conn, &on_target).await? {
-        for actor in expanded(&mut conn, &held.actor).await? {
-            given.entry((actor, held.target.clone())).or_default().insert(held.role_id.clone());
+}
+
+fn not_held(assignment: &Assignment) -> Error {
+    Error::not_found(
+        "NotFound",
+        format!(
+            "Could not find role assignment with role: {}, user or group: {}, project, domain, or system: {}.",
+            assignment.role_id,
+            assignment.actor.id(),
+            assignment.target.id()
+        ),
+    )
+}
+
+/// 404 for a role or a target that does not exist.
+async fn look_up(core: &Core, actor: &Actor, target: &Target, role_id: Option<&str>) -> Result<Parties> {
+    let mut conn = core.read().await?;
+    let mut parties = Parties::default();
+    if let Some(id) = role_id {
+        let found = role::get(&mut conn, id).await?;
+        parties.role = Some(found.ok_or_else(|| checks::not_found("role", id))?);
+    }
+    match actor {
+        Actor::User(id) => {
+            parties.user = user::get(&mut conn, id).await?.map(|user| (user.id, user.domain_id));
+        }
+        Actor::Group(id) => {
+            parties.group = group::get(&mut conn, id).await?.map(|group| (group.id, group.domain_id));
         }
     }
-    let implications = role::implications(&mut conn).await?;
-    let all = given.into_iter().flat_map(|((actor, target), roles)| {
-        let roles = with_implied(roles, &implications).into_iter();
-        roles.map(move |role_id| Assignment {
-            actor: actor.clone(),
-            target: target.clone(),
-            role_id,
-            inherited: false,
-        })
-    });
-    let fits = |held: &Assignment| {
-        filter.actor.as_ref().is_none_or(|actor| *actor == held.actor)
-            && filter.role_id.as_ref().is_none_or(|role_id| *role_id == held.role_id)
-    };
-    Ok(all.filter(fits).collect())
+    match target {
+        Target::Project(id) => {
+            let found = project::get(&mut conn, id).await?;
+            parties.project = Some(found.ok_or_else(|| checks::not_found("project", id))?);
+        }
+        Target::Domain(id) => {
+            let found = domain::get(&mut conn, id).await?;
+            parties.domain_id = Some(found.ok_or_else(|| checks::not_found("domain", id))?.id);
+        }
+        Target::System => {}
+    }
+    Ok(parties)
 }
 
-async fn expanded(conn: &mut Conn, actor: &Actor) -> Result<Vec<Actor>> {
-    match actor {
-        Actor::User(_) => Ok(vec![actor.clone()]),
-        Actor::Group(id) => Ok(group::members(conn, id).await?.into_iter().map(Actor::User).collect()),
+impl Parties {
+    fn must_exist(&self, actor: &Actor) -> Result<()> {
+        match actor {
+            Actor::User(id) if self.user.is_none() => Err(checks::not_found("user", id)),
+            Actor::Group(id) if self.group.is_none() => Err(checks::not_found("group", id)),
+            Actor::User(_) | Actor::Group(_) => Ok(()),
+        }
+    }
+
+    fn enforce(&self, core: &Core, caller: &Caller, rule: &str) -> Result<()> {
+        let target = policy::Target {
+            user: self.user.as_ref().map(|(id, domain_id)| UserTarget { id, domain_id }),
+            group: self.group.as_ref().map(|(id, domain_id)| GroupTarget { id, domain_id }),
+            project: self
+                .project
+                .as_ref()
+                .map(|found| ProjectTarget { id: &found.id, domain_id: &found.domain_id }),
+            domain: self.domain_id.as_deref(),
+            ..access::role(self.role.as_ref())
+        };
+        access::enforce(core, caller, rule, &target)
+    }
+
+    /// A role of a domain is for that domain's projects alone.
+    fn check_domain(&self, assignment: &Assignment) -> Result<()> {
+        let Some(of_domain) = self.role.as_ref().and_then(|role| role.domain_id.as_ref()) else {
+            return Ok(());
+        };
+        let role_id = &assignment.role_id;
+        match (&assignment.target, &self.project) {
+            (Target::System, _) => Err(checks::invalid(format!(
+                "Role {role_id} is a domain-specific role. Unable to use a domain-specific role in a system assignment."
+            ))),
+            (_, Some(project)) if project.domain_id != *of_domain => Err(Error::forbidden(format!(
+                "Project {} must be in the same domain as the role {role_id} being assigned.",
+                project.id
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
-/// Ends the tokens, for the assignment's scope, of whoever held it.
+/// Ends the tokens, for the assignment's scope, of whoever held it. What was inherited just counts no more: roles
+/// are read at each request.
 pub(super) async fn revoke_holders(tx: &mut Tx, assignment: &Assignment, now: Timestamp) -> Result<()> {
-    for actor in expanded(tx, &assignment.actor).await? {
-        revocation::revoke_scope(tx, actor.id(), assignment.target.id(), now).await?;
+    if assignment.inherited {
+        return Ok(());
+    }
+    for user_id in users_of(tx, &assignment.actor).await? {
+        revocation::revoke_scope(tx, &user_id, assignment.target.id(), now).await?;
     }
     Ok(())
 }
 
-async fn check_parties(conn: &mut Conn, assignment: &Assignment) -> Result<()> {
-    let (what, found) = match &assignment.actor {
-        Actor::User(id) => ("user", user::get(conn, id).await?.is_some()),
-        Actor::Group(id) => ("group", group::get(conn, id).await?.is_some()),
-    };
-    if !found {
-        return Err(checks::not_found(what, assignment.actor.id()));
+async fn users_of(conn: &mut Conn, actor: &Actor) -> Result<Vec<String>> {
+    match actor {
+        Actor::User(id) => Ok(vec![id.clone()]),
+        Actor::Group(id) => Ok(group::members(conn, id).await?),
     }
-    let (what, found) = match &assignment.target {
-        Target::Project(id) => ("project", project::get(conn, id).await?.is_some()),
-        Target::Domain(id) => ("domain", domain::get(conn, id).await?.is_some()),
-        Target::System => ("system", true),
-    };
-    if !found {
-        return Err(checks::not_found(what, assignment.target.id()));
-    }
-    role::get(conn, &assignment.role_id)
-        .await?
-        .ok_or_else(|| checks::not_found("role", &assignment.role_id))?;
-    Ok(())
-}
-
-/// Names for the ids in a list of assignments: id to (name, domain id).
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    pub users: BTreeMap<String, (String, String)>,
-    pub groups: BTreeMap<String, (String, String)>,
-    pub projects: BTreeMap<String, (String, String)>,
-    pub domains: BTreeMap<String, String>,
-    pub roles: BTreeMap<String, String>,
-}
-
-/// All names that an answer with `include_names` may need. Few enough in a private cloud to read whole.
-pub async fn names(core: &Core) -> Result<Names> {
-    let mut conn = core.read().await?;
-    let users = user::list(&mut conn, &UserFilter::default()).await?;
-    let groups = group::list(&mut conn, None, None, None).await?;
-    let projects = project::list(&mut conn, &ProjectFilter::default()).await?;
-    let domains = domain::list(&mut conn, None, None, None).await?;
-    let roles = role::list_all(&mut conn).await?;
-    Ok(Names {
-        users: users.into_iter().map(|user| (user.id, (user.name, user.domain_id))).collect(),
-        groups: groups.into_iter().map(|group| (group.id, (group.name, group.domain_id))).collect(),
-        projects: projects
-            .into_iter()
-            .map(|project| (project.id, (project.name, project.domain_id)))
-            .collect(),
-        domains: domains.into_iter().map(|domain| (domain.id, domain.name)).collect(),
-        roles: roles.into_iter().map(|role| (role.id, role.name)).collect(),
-    })
 }

@@ -3,8 +3,8 @@
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{
-    ADMIN, Actor, Assignment, DEFAULT_DOMAIN_ID, Domain, Endpoint, IMPLIED_ROLES, Interface, MANAGER, MEMBER,
-    Project, READER, Region, Role, SERVICE, Service, Target, User,
+    ADMIN, Actor, Assignment, DEFAULT_DOMAIN_ID, Domain, Endpoint, Extra, IMMUTABLE, IMPLIED_ROLES,
+    Interface, MANAGER, MEMBER, Options, Project, READER, Region, Role, SERVICE, Service, Target, User,
 };
 use updraft_store::Tx;
 use updraft_store::identity::{assignment, catalog, domain, project, role, user};
@@ -51,6 +51,9 @@ async fn ensure_domain(tx: &mut Tx) -> Result<()> {
         name: "Default".into(),
         description: "The default domain".into(),
         enabled: true,
+        tags: Vec::new(),
+        options: Options::new(),
+        extra: Extra::new(),
         tokens_valid_after: Timestamp(0),
     };
     Ok(domain::insert(tx, &domain).await?)
@@ -59,7 +62,14 @@ async fn ensure_domain(tx: &mut Tx) -> Result<()> {
 async fn ensure_roles(tx: &mut Tx) -> Result<()> {
     for name in [ADMIN, MANAGER, MEMBER, READER, SERVICE] {
         if role_id(tx, name).await?.is_none() {
-            let role = Role { id: new_keystone_id(), name: name.into(), domain_id: None, description: None };
+            let role = Role {
+                id: new_keystone_id(),
+                name: name.into(),
+                domain_id: None,
+                description: None,
+                options: Options::from_iter([(IMMUTABLE.to_owned(), true.into())]),
+                extra: Extra::new(),
+            };
             role::insert(tx, &role).await?;
         }
     }
@@ -87,6 +97,9 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
                 description: "Bootstrap project for initializing the cloud.".into(),
                 enabled: true,
                 tags: Vec::new(),
+                options: Options::new(),
+                extra: Extra::new(),
+                is_domain: false,
                 tokens_valid_after: Timestamp(0),
             };
             project::insert(tx, &project).await?;
@@ -105,6 +118,8 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
         email: None,
         default_project_id: None,
         enabled: true,
+        options: Options::new(),
+        extra: Extra::new(),
         password_hash: Some(password_hash),
         tokens_valid_after: Timestamp(0),
     };
@@ -121,7 +136,12 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
 /// Services are found by their type, so an operator may rename or disable one.
 async fn ensure_catalog(tx: &mut Tx, region: &str) -> Result<()> {
     if catalog::get_region(tx, region).await?.is_none() {
-        let region = Region { id: region.into(), description: String::new(), parent_region_id: None };
+        let region = Region {
+            id: region.into(),
+            description: String::new(),
+            parent_region_id: None,
+            extra: Extra::new(),
+        };
         catalog::insert_region(tx, &region).await?;
     }
     for (kind, name, path) in SERVICES {
@@ -129,8 +149,14 @@ async fn ensure_catalog(tx: &mut Tx, region: &str) -> Result<()> {
             continue;
         }
         let id = new_keystone_id();
-        let service =
-            Service { id, kind: kind.into(), name: name.into(), description: String::new(), enabled: true };
+        let service = Service {
+            id,
+            kind: kind.into(),
+            name: name.into(),
+            description: String::new(),
+            enabled: true,
+            extra: Extra::new(),
+        };
         catalog::insert_service(tx, &service).await?;
         for interface in Interface::ALL {
             let endpoint = Endpoint {
@@ -140,6 +166,7 @@ async fn ensure_catalog(tx: &mut Tx, region: &str) -> Result<()> {
                 region_id: Some(region.into()),
                 url: format!("$(public_endpoint)s{path}"),
                 enabled: true,
+                extra: Extra::new(),
             };
             catalog::insert_endpoint(tx, &endpoint).await?;
         }

@@ -1,11 +1,11 @@
 //! Regions, services and endpoints, and the catalog that tokens carry.
 
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{Endpoint, Interface, Region, Service};
+use updraft_model::identity::{Endpoint, Extra, Interface, Region, Service};
+use updraft_store::Tx;
 use updraft_store::identity::catalog;
 
-use super::checks;
-use crate::policy::require_admin;
+use super::{access, checks};
 use crate::{Caller, Core, Error, Result};
 
 /// One service with its endpoints, URLs filled in.
@@ -52,14 +52,17 @@ pub fn filled_in(template: &str, public_endpoint: &str, project_id: Option<&str>
 }
 
 pub async fn create_region(core: &Core, caller: &Caller, region: Region) -> Result<Region> {
-    require_admin(caller)?;
-    checks::name(&region.id)?;
+    access::enforce_plain(core, caller, "identity:create_region")?;
+    checks::name(&region.id, checks::MAX_NAME_CHARS)?;
     core.write(move |tx| {
         Box::pin(async move {
             if let Some(parent) = &region.parent_region_id {
                 catalog::get_region(tx, parent).await?.ok_or_else(|| checks::not_found("region", parent))?;
             }
-            checks::unique("region", &region.id, catalog::insert_region(tx, &region).await)?;
+            if catalog::get_region(tx, &region.id).await?.is_some() {
+                return Err(checks::duplicate("region", &format!("Duplicate ID, {}", region.id)));
+            }
+            catalog::insert_region(tx, &region).await?;
             Ok(region)
         })
     })
@@ -67,31 +70,39 @@ pub async fn create_region(core: &Core, caller: &Caller, region: Region) -> Resu
 }
 
 /// One region; anybody with a token may look.
-pub async fn get_region(core: &Core, id: &str) -> Result<Region> {
+pub async fn get_region(core: &Core, caller: &Caller, id: &str) -> Result<Region> {
+    access::enforce_plain(core, caller, "identity:get_region")?;
     catalog::get_region(&mut core.read().await?, id).await?.ok_or_else(|| checks::not_found("region", id))
 }
 
-/// All regions; anybody with a token may look.
-pub async fn list_regions(core: &Core, parent: Option<&str>) -> Result<Vec<Region>> {
+/// All regions, or those right inside `parent`; anybody with a token may look.
+pub async fn list_regions(core: &Core, caller: &Caller, parent: Option<&str>) -> Result<Vec<Region>> {
+    access::enforce_plain(core, caller, "identity:list_regions")?;
     Ok(catalog::list_regions(&mut core.read().await?, parent).await?)
 }
 
-/// Changes a region; `None` leaves a field as it is.
+/// Applies `change` to a region; it cannot end up inside itself.
 pub async fn update_region(
     core: &Core,
     caller: &Caller,
     id: &str,
-    description: Option<String>,
-    parent: Option<Option<String>>,
+    change: impl FnOnce(&mut Region) + Clone + Send + 'static,
 ) -> Result<Region> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:update_region")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
             let mut region =
                 catalog::get_region(tx, &id).await?.ok_or_else(|| checks::not_found("region", &id))?;
-            region.description = description.unwrap_or(region.description);
-            region.parent_region_id = parent.unwrap_or(region.parent_region_id);
+            change(&mut region);
+            if let Some(parent) = &region.parent_region_id {
+                catalog::get_region(tx, parent).await?.ok_or_else(|| checks::not_found("region", parent))?;
+                if catalog::region_tree(tx, &id).await?.contains(parent) {
+                    return Err(checks::invalid(format!(
+                        "The specified parent region {parent} would create a circular region hierarchy."
+                    )));
+                }
+            }
             catalog::update_region(tx, &region).await?;
             Ok(region)
         })
@@ -99,13 +110,25 @@ pub async fn update_region(
     .await
 }
 
+/// Deletes a region with those inside it; 403 while one of them has endpoints.
 pub async fn delete_region(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:delete_region")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
-            if !catalog::delete_region(tx, &id).await? {
+            let tree = catalog::region_tree(tx, &id).await?;
+            if tree.is_empty() {
                 return Err(checks::not_found("region", &id));
+            }
+            for region in &tree {
+                if !catalog::list_endpoints(tx, None, None, Some(region)).await?.is_empty() {
+                    return Err(Error::forbidden(format!(
+                        "Unable to delete region {id} because it or its child regions have associated endpoints."
+                    )));
+                }
+            }
+            for region in tree.iter().rev() {
+                catalog::delete_region(tx, region).await?;
             }
             Ok(())
         })
@@ -114,7 +137,7 @@ pub async fn delete_region(core: &Core, caller: &Caller, id: &str) -> Result<()>
 }
 
 pub async fn create_service(core: &Core, caller: &Caller, mut service: Service) -> Result<Service> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:create_service")?;
     service.id = new_keystone_id();
     core.write(move |tx| {
         Box::pin(async move {
@@ -126,7 +149,7 @@ pub async fn create_service(core: &Core, caller: &Caller, mut service: Service) 
 }
 
 pub async fn get_service(core: &Core, caller: &Caller, id: &str) -> Result<Service> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:get_service")?;
     catalog::get_service(&mut core.read().await?, id).await?.ok_or_else(|| checks::not_found("service", id))
 }
 
@@ -136,7 +159,7 @@ pub async fn list_services(
     kind: Option<&str>,
     name: Option<&str>,
 ) -> Result<Vec<Service>> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:list_services")?;
     Ok(catalog::list_services(&mut core.read().await?, kind, name).await?)
 }
 
@@ -147,7 +170,7 @@ pub async fn update_service(
     id: &str,
     change: impl FnOnce(&mut Service) + Clone + Send + 'static,
 ) -> Result<Service> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:update_service")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -163,7 +186,7 @@ pub async fn update_service(
 
 /// Deletes a service with its endpoints.
 pub async fn delete_service(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:delete_service")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -176,13 +199,20 @@ pub async fn delete_service(core: &Core, caller: &Caller, id: &str) -> Result<()
     .await
 }
 
-pub async fn create_endpoint(core: &Core, caller: &Caller, mut endpoint: Endpoint) -> Result<Endpoint> {
-    require_admin(caller)?;
+/// Adds an endpoint. With `makes_region`, a region that does not exist is made, as for clients that still say
+/// `region` for `region_id`.
+pub async fn create_endpoint(
+    core: &Core,
+    caller: &Caller,
+    mut endpoint: Endpoint,
+    makes_region: bool,
+) -> Result<Endpoint> {
+    access::enforce_plain(core, caller, "identity:create_endpoint")?;
     check_url(&endpoint.url)?;
     endpoint.id = new_keystone_id();
     core.write(move |tx| {
         Box::pin(async move {
-            check_endpoint_parties(tx, &endpoint).await?;
+            check_endpoint_parties(tx, &endpoint, makes_region).await?;
             catalog::insert_endpoint(tx, &endpoint).await?;
             Ok(endpoint)
         })
@@ -191,7 +221,7 @@ pub async fn create_endpoint(core: &Core, caller: &Caller, mut endpoint: Endpoin
 }
 
 pub async fn get_endpoint(core: &Core, caller: &Caller, id: &str) -> Result<Endpoint> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:get_endpoint")?;
     catalog::get_endpoint(&mut core.read().await?, id).await?.ok_or_else(|| checks::not_found("endpoint", id))
 }
 
@@ -202,7 +232,7 @@ pub async fn list_endpoints(
     interface: Option<Interface>,
     region_id: Option<&str>,
 ) -> Result<Vec<Endpoint>> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:list_endpoints")?;
     Ok(catalog::list_endpoints(&mut core.read().await?, service_id, interface, region_id).await?)
 }
 
@@ -211,9 +241,10 @@ pub async fn update_endpoint(
     core: &Core,
     caller: &Caller,
     id: &str,
+    makes_region: bool,
     change: impl FnOnce(&mut Endpoint) + Clone + Send + 'static,
 ) -> Result<Endpoint> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:update_endpoint")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -221,7 +252,7 @@ pub async fn update_endpoint(
             let mut endpoint = found.ok_or_else(|| checks::not_found("endpoint", &id))?;
             change(&mut endpoint);
             check_url(&endpoint.url)?;
-            check_endpoint_parties(tx, &endpoint).await?;
+            check_endpoint_parties(tx, &endpoint, makes_region).await?;
             catalog::update_endpoint(tx, &endpoint).await?;
             Ok(endpoint)
         })
@@ -230,7 +261,7 @@ pub async fn update_endpoint(
 }
 
 pub async fn delete_endpoint(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
+    access::enforce_plain(core, caller, "identity:delete_endpoint")?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -251,13 +282,21 @@ fn check_url(url: &str) -> Result<()> {
     Err(Error::bad_request("ValidationError", "An endpoint's URL starts with http:// or https://."))
 }
 
-async fn check_endpoint_parties(conn: &mut updraft_store::Conn, endpoint: &Endpoint) -> Result<()> {
+/// Keystone answers 400, not 404, when what an endpoint refers to does not exist.
+async fn check_endpoint_parties(tx: &mut Tx, endpoint: &Endpoint, makes_region: bool) -> Result<()> {
+    let not_there = |what: &str, id: &str| checks::invalid(format!("Could not find {what}: {id}."));
     let service_id = &endpoint.service_id;
-    catalog::get_service(conn, service_id).await?.ok_or_else(|| checks::not_found("service", service_id))?;
-    if let Some(region_id) = &endpoint.region_id {
-        catalog::get_region(conn, region_id).await?.ok_or_else(|| checks::not_found("region", region_id))?;
+    catalog::get_service(tx, service_id).await?.ok_or_else(|| not_there("service", service_id))?;
+    let Some(region_id) = &endpoint.region_id else { return Ok(()) };
+    if catalog::get_region(tx, region_id).await?.is_some() {
+        return Ok(());
     }
-    Ok(())
+    if !makes_region {
+        return Err(not_there("region", region_id));
+    }
+    let (id, description) = (region_id.clone(), String::new());
+    let region = Region { id, description, parent_region_id: None, extra: Extra::new() };
+    Ok(catalog::insert_region(tx, &region).await?)
 }
 
 #[cfg(test)]

@@ -1,27 +1,42 @@
 //! Groups of users.
 
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{DEFAULT_DOMAIN_ID, Group};
+use updraft_model::identity::{Extra, Group, User};
 use updraft_store::identity::{domain, group, user};
+use updraft_store::{Conn, Tx};
 
-use super::checks;
-use super::user::require_self_or_admin;
-use crate::policy::require_admin;
+use super::{access, checks};
+use crate::policy::{GroupTarget, Target};
 use crate::{Caller, Core, Result};
 
+/// A group to be made.
+#[derive(Clone, Debug, Default)]
+pub struct NewGroup {
+    pub name: String,
+    /// `None`: the caller's domain.
+    pub domain_id: Option<String>,
+    pub description: String,
+    pub extra: Extra,
+}
+
+/// What is to change; `None` leaves a field as it is.
+#[derive(Clone, Debug, Default)]
+pub struct GroupChange {
+    /// Only what it is already.
+    pub domain_id: Option<String>,
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub extra: Extra,
+}
+
 /// Makes a group. 409 when its domain has one of that name.
-pub async fn create(
-    core: &Core,
-    caller: &Caller,
-    name: String,
-    domain_id: Option<String>,
-    description: String,
-) -> Result<Group> {
-    require_admin(caller)?;
-    checks::name(&name)?;
-    let domain_id =
-        domain_id.or_else(|| caller.domain_id.clone()).unwrap_or_else(|| DEFAULT_DOMAIN_ID.into());
-    let group = Group { id: new_keystone_id(), domain_id, name, description };
+pub async fn create(core: &Core, caller: &Caller, new: NewGroup) -> Result<Group> {
+    let named = new.domain_id.as_deref().map(|domain_id| GroupTarget { id: "", domain_id });
+    access::enforce(core, caller, "identity:create_group", &Target { group: named, ..Target::default() })?;
+    let name = checks::name(&new.name, checks::MAX_NAME_CHARS)?;
+    let domain_id = access::domain_of_new(caller, new.domain_id);
+    let (description, extra) = (new.description, new.extra);
+    let group = Group { id: new_keystone_id(), domain_id, name, description, extra };
     core.write(move |tx| {
         Box::pin(async move {
             if domain::get(tx, &group.domain_id).await?.is_none() {
@@ -35,46 +50,65 @@ pub async fn create(
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Group> {
-    require_admin(caller)?;
-    group::get(&mut core.read().await?, id).await?.ok_or_else(|| checks::not_found("group", id))
+    allowed(core, caller, "identity:get_group", id).await
 }
 
+/// The group, for a caller who passes the rule.
+async fn allowed(core: &Core, caller: &Caller, rule: &str, id: &str) -> Result<Group> {
+    let found = group::get(&mut core.read().await?, id).await?;
+    access::enforce(core, caller, rule, &access::group(found.as_ref()))?;
+    found.ok_or_else(|| checks::not_found("group", id))
+}
+
+/// All groups that fit; a token for a domain shows those of the domain.
 pub async fn list(
     core: &Core,
     caller: &Caller,
     domain_id: Option<&str>,
     name: Option<&str>,
 ) -> Result<Vec<Group>> {
-    require_admin(caller)?;
-    Ok(group::list(&mut core.read().await?, None, domain_id, name).await?)
+    access::enforce_list(core, caller, "identity:list_groups")?;
+    let mut groups = group::list(&mut core.read().await?, None, domain_id, name).await?;
+    groups.retain(|group| access::shows(caller, &group.domain_id));
+    Ok(groups)
 }
 
 /// The groups that a user is in: the user's own view, or an admin's.
 pub async fn list_of_user(core: &Core, caller: &Caller, user_id: &str) -> Result<Vec<Group>> {
-    require_self_or_admin(caller, user_id)?;
     let mut conn = core.read().await?;
+    let found = user::get(&mut conn, user_id).await?;
+    access::enforce(core, caller, "identity:list_groups_for_user", &access::user(found.as_ref()))?;
+    found.ok_or_else(|| checks::not_found("user", user_id))?;
     let ids = group::groups_of(&mut conn, user_id).await?;
-    Ok(group::list(&mut conn, Some(&ids), None, None).await?)
+    let mut groups = group::list(&mut conn, Some(&ids), None, None).await?;
+    groups.retain(|group| caller.user_id == user_id || access::shows(caller, &group.domain_id));
+    Ok(groups)
 }
 
-/// Changes a group; `None` leaves a field as it is.
-pub async fn update(
+pub async fn update(core: &Core, caller: &Caller, id: &str, change: GroupChange) -> Result<Group> {
+    let found = allowed(core, caller, "identity:update_group", id).await?;
+    checks::same_domain(change.domain_id.as_deref(), &found.domain_id)?;
+    change_row(core, id, move |group| {
+        if let Some(name) = change.name {
+            group.name = checks::name(&name, checks::MAX_NAME_CHARS)?;
+        }
+        group.description = change.description.unwrap_or(std::mem::take(&mut group.description));
+        group.extra.extend(change.extra);
+        Ok(())
+    })
+    .await
+}
+
+async fn change_row(
     core: &Core,
-    caller: &Caller,
     id: &str,
-    name: Option<String>,
-    description: Option<String>,
+    change: impl FnOnce(&mut Group) -> Result<()> + Clone + Send + 'static,
 ) -> Result<Group> {
-    require_admin(caller)?;
-    if let Some(name) = &name {
-        checks::name(name)?;
-    }
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
             let mut group = group::get(tx, &id).await?.ok_or_else(|| checks::not_found("group", &id))?;
-            group.name = name.unwrap_or(group.name);
-            group.description = description.unwrap_or(group.description);
+            change(&mut group)?;
             checks::unique("group", &group.name, group::update(tx, &group).await)?;
             Ok(group)
         })
@@ -84,41 +118,41 @@ pub async fn update(
 
 /// Deletes a group; its users lose what they held through it at their next request.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
+    allowed(core, caller, "identity:delete_group", id).await?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
-            if !group::delete(tx, &id).await? {
-                return Err(checks::not_found("group", &id));
+            match group::delete(tx, &id).await? {
+                true => Ok(()),
+                false => Err(checks::not_found("group", &id)),
             }
-            Ok(())
         })
     })
     .await
 }
 
+/// Makes the user a member; nothing when it is one.
 pub async fn add_member(core: &Core, caller: &Caller, group_id: &str, user_id: &str) -> Result<()> {
-    require_admin(caller)?;
+    let membership = Membership::look_up(core, group_id, user_id).await?;
+    membership.allowed(core, caller, "identity:add_user_to_group")?;
     let (group_id, user_id) = (group_id.to_owned(), user_id.to_owned());
-    core.write(move |tx| {
-        Box::pin(async move {
-            group::get(tx, &group_id).await?.ok_or_else(|| checks::not_found("group", &group_id))?;
-            user::get(tx, &user_id).await?.ok_or_else(|| checks::not_found("user", &user_id))?;
-            Ok(group::add_member(tx, &group_id, &user_id).await?)
-        })
+    core.write(move |tx: &mut Tx| {
+        Box::pin(async move { Ok(group::add_member(tx, &group_id, &user_id).await?) })
     })
     .await
 }
 
+/// Ends the membership; 404 when there is none.
 pub async fn remove_member(core: &Core, caller: &Caller, group_id: &str, user_id: &str) -> Result<()> {
-    require_admin(caller)?;
+    let membership = Membership::look_up(core, group_id, user_id).await?;
+    membership.allowed(core, caller, "identity:remove_user_from_group")?;
     let (group_id, user_id) = (group_id.to_owned(), user_id.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
-            if !group::remove_member(tx, &group_id, &user_id).await? {
-                return Err(checks::not_found("user in the group", &user_id));
+            match group::remove_member(tx, &group_id, &user_id).await? {
+                true => Ok(()),
+                false => Err(no_member(&group_id, &user_id)),
             }
-            Ok(())
         })
     })
     .await
@@ -126,9 +160,42 @@ pub async fn remove_member(core: &Core, caller: &Caller, group_id: &str, user_id
 
 /// 404 unless the user is in the group.
 pub async fn check_member(core: &Core, caller: &Caller, group_id: &str, user_id: &str) -> Result<()> {
-    require_self_or_admin(caller, user_id)?;
-    if !group::is_member(&mut core.read().await?, group_id, user_id).await? {
-        return Err(checks::not_found("user in the group", user_id));
+    let membership = Membership::look_up(core, group_id, user_id).await?;
+    membership.allowed(core, caller, "identity:check_user_in_group")?;
+    match group::is_member(&mut core.read().await?, group_id, user_id).await? {
+        true => Ok(()),
+        false => Err(no_member(group_id, user_id)),
     }
-    Ok(())
+}
+
+fn no_member(group_id: &str, user_id: &str) -> crate::Error {
+    crate::Error::not_found("NotFound", format!("User '{user_id}' not found in group '{group_id}'"))
+}
+
+/// The two that a membership joins, either of which may not exist.
+struct Membership<'a> {
+    ids: (&'a str, &'a str),
+    group: Option<Group>,
+    user: Option<User>,
+}
+
+impl<'a> Membership<'a> {
+    async fn look_up(core: &Core, group_id: &'a str, user_id: &'a str) -> Result<Self> {
+        let conn: &mut Conn = &mut core.read().await?;
+        let (group, user) = (group::get(conn, group_id).await?, user::get(conn, user_id).await?);
+        Ok(Self { ids: (group_id, user_id), group, user })
+    }
+
+    /// 403 unless the caller passes the rule, 404 unless both exist.
+    fn allowed(&self, core: &Core, caller: &Caller, rule: &str) -> Result<()> {
+        let user = access::user(self.user.as_ref());
+        let target = Target { group: access::group(self.group.as_ref()).group, ..user };
+        access::enforce(core, caller, rule, &target)?;
+        let (group_id, user_id) = self.ids;
+        match (&self.group, &self.user) {
+            (None, _) => Err(checks::not_found("group", group_id)),
+            (_, None) => Err(checks::not_found("user", user_id)),
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
 }

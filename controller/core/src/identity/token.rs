@@ -16,7 +16,7 @@ use crate::{Caller, Core, Error, ErrorKind, Result};
 /// How often expired revocations are forgotten.
 const PURGE_PERIOD: Duration = Duration::from_secs(600);
 /// How long after its end a service may still ask about a token, to finish what it began: Keystone's two days.
-const EXPIRED_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
+pub(super) const EXPIRED_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// A token that is alive, with everything that it stands for right now.
 #[derive(Clone, Debug)]

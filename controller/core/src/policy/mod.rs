@@ -68,18 +68,18 @@ impl Default for Policy {
 
 impl Policy {
     /// OpenStack's defaults, with the operator's file over them if there is one.
-    pub fn load(file: Option<&Path>) -> Result<Self, PolicyError> {
+    pub fn load(file: Option<&Path>) -> std::result::Result<Self, PolicyError> {
         let rules = Self::read(file)?;
         Ok(Self { rules: Arc::new(RwLock::new(Arc::new(rules))), file: file.map(Into::into) })
     }
 
-    fn read(file: Option<&Path>) -> Result<RuleSet, PolicyError> {
+    fn read(file: Option<&Path>) -> std::result::Result<RuleSet, PolicyError> {
         let overrides = file.map(Overrides::read).transpose()?.unwrap_or_default();
         RuleSet::new(&overrides)
     }
 
     /// Reads the operator's file again. A bad file changes nothing.
-    pub fn reload(&self) -> Result<(), PolicyError> {
+    pub fn reload(&self) -> std::result::Result<(), PolicyError> {
         let rules = Arc::new(Self::read(self.file.as_deref())?);
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())

@@ -1,11 +1,14 @@
 use serde::{Deserialize, Serialize};
 
+use super::Extra;
+
 /// Where a cloud's services run; ours has one unless the operator adds more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {
     pub id: String,
     pub description: String,
     pub parent_region_id: Option<String>,
+    pub extra: Extra,
 }
 
 /// One API of the cloud: `identity`, `compute`, …
@@ -17,6 +20,7 @@ pub struct Service {
     pub name: String,
     pub description: String,
     pub enabled: bool,
+    pub extra: Extra,
 }
 
 /// Who is meant to use an endpoint.
@@ -38,6 +42,7 @@ pub struct Endpoint {
     /// May hold `$(public_endpoint)s`, `$(project_id)s` or `$(tenant_id)s`, filled in when shown.
     pub url: String,
     pub enabled: bool,
+    pub extra: Extra,
 }
 
 impl Interface {

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use super::{Extra, Options};
 use crate::Timestamp;
 
 /// The id of the domain that always exists; clients rely on the literal string.
@@ -12,6 +13,9 @@ pub struct Domain {
     pub name: String,
     pub description: String,
     pub enabled: bool,
+    pub tags: Vec<String>,
+    pub options: Options,
+    pub extra: Extra,
     /// Tokens issued before this point are dead; moved when the domain is disabled.
     pub tokens_valid_after: Timestamp,
 }

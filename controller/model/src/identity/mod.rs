@@ -2,10 +2,12 @@
 
 mod application_credential;
 mod assignment;
+mod attributes;
 mod catalog;
 mod credential;
 mod domain;
 mod federation;
+mod limit;
 mod project;
 mod role;
 mod trust;
@@ -13,10 +15,12 @@ mod user;
 
 pub use application_credential::{AccessRule, ApplicationCredential};
 pub use assignment::{Actor, Assignment, Target};
+pub use attributes::{Extra, IMMUTABLE, Options, is_set, merge_options};
 pub use catalog::{Endpoint, Interface, Region, Service};
 pub use credential::{Credential, EC2, TOTP};
 pub use domain::{DEFAULT_DOMAIN_ID, Domain};
 pub use federation::{FederationProtocol, IdentityProvider, Mapping, ServiceProvider};
+pub use limit::{Limit, LimitOwner, RegisteredLimit};
 pub use project::Project;
 pub use role::{ADMIN, IMPLIED_ROLES, MANAGER, MEMBER, READER, Role, SERVICE};
 pub use trust::Trust;

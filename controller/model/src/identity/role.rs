@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::{Extra, Options};
+
 pub const ADMIN: &str = "admin";
 pub const MANAGER: &str = "manager";
 pub const MEMBER: &str = "member";
@@ -18,4 +20,6 @@ pub struct Role {
     /// `None` for a role of the whole cloud.
     pub domain_id: Option<String>,
     pub description: Option<String>,
+    pub options: Options,
+    pub extra: Extra,
 }

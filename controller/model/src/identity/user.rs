@@ -1,3 +1,4 @@
+use super::{Extra, Options};
 use crate::Timestamp;
 
 /// Somebody, or some program, that can log in.
@@ -10,6 +11,8 @@ pub struct User {
     pub email: Option<String>,
     pub default_project_id: Option<String>,
     pub enabled: bool,
+    pub options: Options,
+    pub extra: Extra,
     /// A PHC string (argon2id); `None` when the user cannot log in by password.
     pub password_hash: Option<String>,
     /// Tokens issued before this point are dead; moved when the user is disabled or changes password.
@@ -30,4 +33,5 @@ pub struct Group {
     pub domain_id: String,
     pub name: String,
     pub description: String,
+    pub extra: Extra,
 }

@@ -2,20 +2,23 @@
 
 use updraft_model::identity::{Endpoint, Interface, Region, Service};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT_REGION: &str = "SELECT id, description, parent_region_id FROM regions";
-const SELECT_SERVICE: &str = "SELECT id, kind, name, description, enabled FROM services";
-const SELECT_ENDPOINT: &str = "SELECT id, service_id, interface, region_id, url, enabled FROM endpoints";
+const SELECT_REGION: &str = "SELECT id, description, parent_region_id, extra FROM regions";
+const SELECT_SERVICE: &str = "SELECT id, kind, name, description, enabled, extra FROM services";
+const SELECT_ENDPOINT: &str =
+    "SELECT id, service_id, interface, region_id, url, enabled, extra FROM endpoints";
 
 fn region_from_row(row: &Row) -> Result<Region, StoreError> {
     Ok(Region {
         id: row.try_get("id")?,
         description: row.try_get("description")?,
         parent_region_id: row.try_get("parent_region_id")?,
+        extra: json::get(row, "extra")?,
     })
 }
 
@@ -26,6 +29,7 @@ fn service_from_row(row: &Row) -> Result<Service, StoreError> {
         name: row.try_get("name")?,
         description: row.try_get("description")?,
         enabled: row.try_get("enabled")?,
+        extra: json::get(row, "extra")?,
     })
 }
 
@@ -38,15 +42,17 @@ fn endpoint_from_row(row: &Row) -> Result<Endpoint, StoreError> {
         region_id: row.try_get("region_id")?,
         url: row.try_get("url")?,
         enabled: row.try_get("enabled")?,
+        extra: json::get(row, "extra")?,
     })
 }
 
 /// Adds a region. `Duplicate` when the id is taken, `Reference` when its parent does not exist.
 pub async fn insert_region(tx: &mut Tx, region: &Region) -> Result<(), StoreError> {
-    query("INSERT INTO regions (id, description, parent_region_id) VALUES (?, ?, ?)")
+    query("INSERT INTO regions (id, description, parent_region_id, extra) VALUES (?, ?, ?, ?)")
         .bind(&region.id)
         .bind(&region.description)
         .bind(&region.parent_region_id)
+        .bind(json::text(&region.extra)?)
         .execute(tx)
         .await?;
     Ok(())
@@ -54,13 +60,27 @@ pub async fn insert_region(tx: &mut Tx, region: &Region) -> Result<(), StoreErro
 
 /// Writes the description and the parent.
 pub async fn update_region(tx: &mut Tx, region: &Region) -> Result<(), StoreError> {
-    query("UPDATE regions SET description = ?, parent_region_id = ? WHERE id = ?")
+    query("UPDATE regions SET description = ?, parent_region_id = ?, extra = ? WHERE id = ?")
         .bind(&region.description)
         .bind(&region.parent_region_id)
+        .bind(json::text(&region.extra)?)
         .bind(&region.id)
         .execute(tx)
         .await?;
     Ok(())
+}
+
+/// Ids of a region and of everything inside it.
+pub async fn region_tree(conn: &mut Conn, id: &str) -> Result<Vec<String>, StoreError> {
+    let rows = query(
+        "WITH RECURSIVE tree (id, depth) AS (SELECT id, 0 FROM regions WHERE id = ? \
+         UNION ALL SELECT r.id, tree.depth + 1 FROM regions r JOIN tree ON r.parent_region_id = tree.id) \
+         SELECT id FROM tree ORDER BY depth",
+    )
+    .bind(id)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(|row| row.try_get("id")).collect()
 }
 
 /// Removes the region; `Reference` when endpoints or other regions are in it.
@@ -80,12 +100,13 @@ pub async fn list_regions(conn: &mut Conn, parent: Option<&str>) -> Result<Vec<R
 }
 
 pub async fn insert_service(tx: &mut Tx, service: &Service) -> Result<(), StoreError> {
-    query("INSERT INTO services (id, kind, name, description, enabled) VALUES (?, ?, ?, ?, ?)")
+    query("INSERT INTO services (id, kind, name, description, enabled, extra) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(&service.id)
         .bind(&service.kind)
         .bind(&service.name)
         .bind(&service.description)
         .bind(service.enabled)
+        .bind(json::text(&service.extra)?)
         .execute(tx)
         .await?;
     Ok(())
@@ -93,11 +114,12 @@ pub async fn insert_service(tx: &mut Tx, service: &Service) -> Result<(), StoreE
 
 /// Writes every field but the id.
 pub async fn update_service(tx: &mut Tx, service: &Service) -> Result<(), StoreError> {
-    query("UPDATE services SET kind = ?, name = ?, description = ?, enabled = ? WHERE id = ?")
+    query("UPDATE services SET kind = ?, name = ?, description = ?, enabled = ?, extra = ? WHERE id = ?")
         .bind(&service.kind)
         .bind(&service.name)
         .bind(&service.description)
         .bind(service.enabled)
+        .bind(json::text(&service.extra)?)
         .bind(&service.id)
         .execute(tx)
         .await?;
@@ -126,13 +148,16 @@ pub async fn list_services(
 
 /// Adds an endpoint. `Reference` when its service or region does not exist.
 pub async fn insert_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), StoreError> {
-    query("INSERT INTO endpoints (id, service_id, interface, region_id, url, enabled) VALUES (?, ?, ?, ?, ?, ?)")
+    query(
+        "INSERT INTO endpoints (id, service_id, interface, region_id, url, enabled, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
         .bind(&endpoint.id)
         .bind(&endpoint.service_id)
         .bind(endpoint.interface.as_str())
         .bind(&endpoint.region_id)
         .bind(&endpoint.url)
         .bind(endpoint.enabled)
+        .bind(json::text(&endpoint.extra)?)
         .execute(tx)
         .await?;
     Ok(())
@@ -140,12 +165,15 @@ pub async fn insert_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), Sto
 
 /// Writes every field but the id.
 pub async fn update_endpoint(tx: &mut Tx, endpoint: &Endpoint) -> Result<(), StoreError> {
-    query("UPDATE endpoints SET service_id = ?, interface = ?, region_id = ?, url = ?, enabled = ? WHERE id = ?")
+    query(
+        "UPDATE endpoints SET service_id = ?, interface = ?, region_id = ?, url = ?, enabled = ?, extra = ? WHERE id = ?",
+    )
         .bind(&endpoint.service_id)
         .bind(endpoint.interface.as_str())
         .bind(&endpoint.region_id)
         .bind(&endpoint.url)
         .bind(endpoint.enabled)
+        .bind(json::text(&endpoint.extra)?)
         .bind(&endpoint.id)
         .execute(tx)
         .await?;

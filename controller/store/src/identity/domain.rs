@@ -1,12 +1,14 @@
 use updraft_model::Timestamp;
 use updraft_model::identity::{Domain, name_key};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT: &str = "SELECT id, name, description, enabled, tokens_valid_after FROM domains";
+const SELECT: &str =
+    "SELECT id, name, description, enabled, tags, options, extra, tokens_valid_after FROM domains";
 
 fn from_row(row: &Row) -> Result<Domain, StoreError> {
     Ok(Domain {
@@ -14,6 +16,9 @@ fn from_row(row: &Row) -> Result<Domain, StoreError> {
         name: row.try_get("name")?,
         description: row.try_get("description")?,
         enabled: row.try_get("enabled")?,
+        tags: json::get(row, "tags")?,
+        options: json::get(row, "options")?,
+        extra: json::get(row, "extra")?,
         tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
     })
 }
@@ -21,13 +26,17 @@ fn from_row(row: &Row) -> Result<Domain, StoreError> {
 /// Adds a domain. `Duplicate` when there is one of that name.
 pub async fn insert(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     query(
-        "INSERT INTO domains (id, name, name_key, description, enabled, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO domains (id, name, name_key, description, enabled, tags, options, extra, tokens_valid_after) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&domain.id)
     .bind(&domain.name)
     .bind(name_key(&domain.name))
     .bind(&domain.description)
     .bind(domain.enabled)
+    .bind(json::text(&domain.tags)?)
+    .bind(json::text(&domain.options)?)
+    .bind(json::text(&domain.extra)?)
     .bind(domain.tokens_valid_after.0)
     .execute(tx)
     .await?;
@@ -37,12 +46,16 @@ pub async fn insert(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
 /// Writes every field but the id.
 pub async fn update(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     query(
-        "UPDATE domains SET name = ?, name_key = ?, description = ?, enabled = ?, tokens_valid_after = ? WHERE id = ?",
+        "UPDATE domains SET name = ?, name_key = ?, description = ?, enabled = ?, tags = ?, options = ?, extra = ?, \
+         tokens_valid_after = ? WHERE id = ?",
     )
     .bind(&domain.name)
     .bind(name_key(&domain.name))
     .bind(&domain.description)
     .bind(domain.enabled)
+    .bind(json::text(&domain.tags)?)
+    .bind(json::text(&domain.options)?)
+    .bind(json::text(&domain.extra)?)
     .bind(domain.tokens_valid_after.0)
     .bind(&domain.id)
     .execute(tx)
@@ -50,12 +63,14 @@ pub async fn update(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the domain, which must be empty (`Reference` otherwise), and the roles held on it.
+/// Removes the domain, which must be empty (`Reference` otherwise), its roles, those held on it and its limits.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     query("DELETE FROM role_assignments WHERE target_kind = 'domain' AND target_id = ?")
         .bind(id)
         .execute(tx)
         .await?;
+    query("DELETE FROM project_limits WHERE owner_id = ?").bind(id).execute(tx).await?;
+    query("DELETE FROM roles WHERE domain_id = ?").bind(id).execute(tx).await?;
     query("DELETE FROM domains WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())
 }

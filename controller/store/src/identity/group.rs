@@ -1,11 +1,12 @@
 use updraft_model::identity::{Group, name_key};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT: &str = "SELECT id, domain_id, name, description FROM user_groups";
+const SELECT: &str = "SELECT id, domain_id, name, description, extra FROM user_groups";
 
 fn from_row(row: &Row) -> Result<Group, StoreError> {
     Ok(Group {
@@ -13,28 +14,31 @@ fn from_row(row: &Row) -> Result<Group, StoreError> {
         domain_id: row.try_get("domain_id")?,
         name: row.try_get("name")?,
         description: row.try_get("description")?,
+        extra: json::get(row, "extra")?,
     })
 }
 
 /// Adds a group. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, group: &Group) -> Result<(), StoreError> {
-    query("INSERT INTO user_groups (id, domain_id, name, name_key, description) VALUES (?, ?, ?, ?, ?)")
+    query("INSERT INTO user_groups (id, domain_id, name, name_key, description, extra) VALUES (?, ?, ?, ?, ?, ?)")
         .bind(&group.id)
         .bind(&group.domain_id)
         .bind(&group.name)
         .bind(name_key(&group.name))
         .bind(&group.description)
+        .bind(json::text(&group.extra)?)
         .execute(tx)
         .await?;
     Ok(())
 }
 
-/// Writes the name and the description.
+/// Writes every field but the id and the domain.
 pub async fn update(tx: &mut Tx, group: &Group) -> Result<(), StoreError> {
-    query("UPDATE user_groups SET name = ?, name_key = ?, description = ? WHERE id = ?")
+    query("UPDATE user_groups SET name = ?, name_key = ?, description = ?, extra = ? WHERE id = ?")
         .bind(&group.name)
         .bind(name_key(&group.name))
         .bind(&group.description)
+        .bind(json::text(&group.extra)?)
         .bind(&group.id)
         .execute(tx)
         .await?;
@@ -97,7 +101,12 @@ pub async fn remove_member(tx: &mut Tx, group_id: &str, user_id: &str) -> Result
 }
 
 pub async fn is_member(conn: &mut Conn, group_id: &str, user_id: &str) -> Result<bool, StoreError> {
-    Ok(members(conn, group_id).await?.iter().any(|member| member == user_id))
+    let row = query("SELECT 1 AS found FROM group_members WHERE group_id = ? AND user_id = ?")
+        .bind(group_id)
+        .bind(user_id)
+        .fetch_optional(conn)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Ids of the group's users.

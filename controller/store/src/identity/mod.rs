@@ -1,5 +1,7 @@
 //! SQL of the identity service.
 
+mod json;
+
 pub mod application_credential;
 pub mod assignment;
 pub mod catalog;
@@ -8,6 +10,7 @@ pub mod domain;
 pub mod federated_user;
 pub mod federation;
 pub mod group;
+pub mod limit;
 pub mod project;
 pub mod revocation;
 pub mod role;

@@ -1,13 +1,13 @@
 use updraft_model::Timestamp;
 use updraft_model::identity::{Project, name_key};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT: &str =
-    "SELECT id, domain_id, parent_id, name, description, enabled, tags, tokens_valid_after FROM projects";
+const SELECT: &str = "SELECT id, domain_id, parent_id, name, description, enabled, tags, options, extra, tokens_valid_after FROM projects";
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +20,6 @@ pub struct ProjectFilter {
 }
 
 fn from_row(row: &Row) -> Result<Project, StoreError> {
-    let tags: String = row.try_get("tags")?;
     Ok(Project {
         id: row.try_get("id")?,
         domain_id: row.try_get("domain_id")?,
@@ -28,7 +27,10 @@ fn from_row(row: &Row) -> Result<Project, StoreError> {
         name: row.try_get("name")?,
         description: row.try_get("description")?,
         enabled: row.try_get("enabled")?,
-        tags: serde_json::from_str(&tags).map_err(|_| StoreError::corrupt("projects.tags"))?,
+        tags: json::get(row, "tags")?,
+        options: json::get(row, "options")?,
+        extra: json::get(row, "extra")?,
+        is_domain: false,
         tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
     })
 }
@@ -36,8 +38,8 @@ fn from_row(row: &Row) -> Result<Project, StoreError> {
 /// Adds a project. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     query(
-        "INSERT INTO projects (id, domain_id, parent_id, name, name_key, description, enabled, tags, tokens_valid_after) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO projects (id, domain_id, parent_id, name, name_key, description, enabled, tags, options, extra, \
+         tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&project.id)
     .bind(&project.domain_id)
@@ -46,7 +48,9 @@ pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     .bind(name_key(&project.name))
     .bind(&project.description)
     .bind(project.enabled)
-    .bind(serde_json::json!(project.tags).to_string())
+    .bind(json::text(&project.tags)?)
+    .bind(json::text(&project.options)?)
+    .bind(json::text(&project.extra)?)
     .bind(project.tokens_valid_after.0)
     .execute(tx)
     .await?;
@@ -56,14 +60,16 @@ pub async fn insert(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
 /// Writes every field but the id and the domain.
 pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     query(
-        "UPDATE projects SET name = ?, name_key = ?, description = ?, enabled = ?, tags = ?, tokens_valid_after = ? \
-         WHERE id = ?",
+        "UPDATE projects SET name = ?, name_key = ?, description = ?, enabled = ?, tags = ?, options = ?, extra = ?, \
+         tokens_valid_after = ? WHERE id = ?",
     )
     .bind(&project.name)
     .bind(name_key(&project.name))
     .bind(&project.description)
     .bind(project.enabled)
-    .bind(serde_json::json!(project.tags).to_string())
+    .bind(json::text(&project.tags)?)
+    .bind(json::text(&project.options)?)
+    .bind(json::text(&project.extra)?)
     .bind(project.tokens_valid_after.0)
     .bind(&project.id)
     .execute(tx)
@@ -71,12 +77,13 @@ pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the project and the roles held on it; false when there was none.
+/// Removes the project, the roles held on it and its limits; false when there was none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     query("DELETE FROM role_assignments WHERE target_kind = 'project' AND target_id = ?")
         .bind(id)
         .execute(tx)
         .await?;
+    query("DELETE FROM project_limits WHERE owner_id = ?").bind(id).execute(tx).await?;
     let changed = query("DELETE FROM projects WHERE id = ?").bind(id).execute(tx).await?;
     Ok(changed > 0)
 }
@@ -132,8 +139,8 @@ pub async fn descendants(conn: &mut Conn, id: &str) -> Result<Vec<Project>, Stor
     let rows = query(
         "WITH RECURSIVE tree (id, depth) AS (SELECT id, 0 FROM projects WHERE parent_id = ? \
          UNION ALL SELECT p.id, tree.depth + 1 FROM projects p JOIN tree ON p.parent_id = tree.id) \
-         SELECT p.id, p.domain_id, p.parent_id, p.name, p.description, p.enabled, p.tags, p.tokens_valid_after \
-         FROM tree JOIN projects p ON p.id = tree.id ORDER BY tree.depth, p.name_key, p.id",
+         SELECT p.id, p.domain_id, p.parent_id, p.name, p.description, p.enabled, p.tags, p.options, p.extra, \
+         p.tokens_valid_after          FROM tree JOIN projects p ON p.id = tree.id ORDER BY tree.depth, p.name_key, p.id",
     )
     .bind(id)
     .fetch_all(conn)

@@ -1,11 +1,12 @@
 use updraft_model::identity::{Role, name_key};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT: &str = "SELECT id, name, domain_id, description FROM roles";
+const SELECT: &str = "SELECT id, name, domain_id, description, options, extra FROM roles";
 
 /// The key of roles that belong to no domain.
 const WHOLE_CLOUD: &str = "";
@@ -16,29 +17,38 @@ fn from_row(row: &Row) -> Result<Role, StoreError> {
         name: row.try_get("name")?,
         domain_id: row.try_get("domain_id")?,
         description: row.try_get("description")?,
+        options: json::get(row, "options")?,
+        extra: json::get(row, "extra")?,
     })
 }
 
 /// Adds a role. `Duplicate` when there is one of that name in its domain (or without one).
 pub async fn insert(tx: &mut Tx, role: &Role) -> Result<(), StoreError> {
-    query("INSERT INTO roles (id, name, name_key, domain_id, domain_key, description) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(&role.id)
-        .bind(&role.name)
-        .bind(name_key(&role.name))
-        .bind(&role.domain_id)
-        .bind(role.domain_id.as_deref().unwrap_or(WHOLE_CLOUD))
-        .bind(&role.description)
-        .execute(tx)
-        .await?;
+    query(
+        "INSERT INTO roles (id, name, name_key, domain_id, domain_key, description, options, extra) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&role.id)
+    .bind(&role.name)
+    .bind(name_key(&role.name))
+    .bind(&role.domain_id)
+    .bind(role.domain_id.as_deref().unwrap_or(WHOLE_CLOUD))
+    .bind(&role.description)
+    .bind(json::text(&role.options)?)
+    .bind(json::text(&role.extra)?)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
-/// Writes the name and the description.
+/// Writes every field but the id and the domain.
 pub async fn update(tx: &mut Tx, role: &Role) -> Result<(), StoreError> {
-    query("UPDATE roles SET name = ?, name_key = ?, description = ? WHERE id = ?")
+    query("UPDATE roles SET name = ?, name_key = ?, description = ?, options = ?, extra = ? WHERE id = ?")
         .bind(&role.name)
         .bind(name_key(&role.name))
         .bind(&role.description)
+        .bind(json::text(&role.options)?)
+        .bind(json::text(&role.extra)?)
         .bind(&role.id)
         .execute(tx)
         .await?;
@@ -110,7 +120,7 @@ pub async fn implications(conn: &mut Conn) -> Result<Vec<(String, String)>, Stor
 /// Every role with the ids of those that it implies, in one statement.
 pub async fn list_with_implied(conn: &mut Conn) -> Result<Vec<(Role, Vec<String>)>, StoreError> {
     let rows = query(
-        "SELECT r.id, r.name, r.domain_id, r.description, i.implied_role_id FROM roles r \
+        "SELECT r.id, r.name, r.domain_id, r.description, r.options, r.extra, i.implied_role_id FROM roles r \
          LEFT JOIN implied_roles i ON i.prior_role_id = r.id ORDER BY r.name_key, r.id",
     )
     .fetch_all(conn)

@@ -1,13 +1,14 @@
 use updraft_model::Timestamp;
 use updraft_model::identity::{User, name_key};
 
+use super::json;
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-const SELECT: &str = "SELECT id, domain_id, name, description, email, default_project_id, enabled, password_hash, \
-                      tokens_valid_after FROM users";
+const SELECT: &str = "SELECT id, domain_id, name, description, email, default_project_id, enabled, options, extra, \
+                      password_hash, tokens_valid_after FROM users";
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,8 @@ fn from_row(row: &Row) -> Result<User, StoreError> {
         email: row.try_get("email")?,
         default_project_id: row.try_get("default_project_id")?,
         enabled: row.try_get("enabled")?,
+        options: json::get(row, "options")?,
+        extra: json::get(row, "extra")?,
         password_hash: row.try_get("password_hash")?,
         tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
     })
@@ -36,7 +39,7 @@ fn from_row(row: &Row) -> Result<User, StoreError> {
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     query(
         "INSERT INTO users (id, domain_id, name, name_key, description, email, default_project_id, enabled, \
-         password_hash, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         options, extra, password_hash, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&user.id)
     .bind(&user.domain_id)
@@ -46,6 +49,8 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(&user.email)
     .bind(&user.default_project_id)
     .bind(user.enabled)
+    .bind(json::text(&user.options)?)
+    .bind(json::text(&user.extra)?)
     .bind(&user.password_hash)
     .bind(user.tokens_valid_after.0)
     .execute(tx)
@@ -57,7 +62,7 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
 pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     query(
         "UPDATE users SET name = ?, name_key = ?, description = ?, email = ?, default_project_id = ?, enabled = ?, \
-         password_hash = ?, tokens_valid_after = ? WHERE id = ?",
+         options = ?, extra = ?, password_hash = ?, tokens_valid_after = ? WHERE id = ?",
     )
     .bind(&user.name)
     .bind(name_key(&user.name))
@@ -65,6 +70,8 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(&user.email)
     .bind(&user.default_project_id)
     .bind(user.enabled)
+    .bind(json::text(&user.options)?)
+    .bind(json::text(&user.extra)?)
     .bind(&user.password_hash)
     .bind(user.tokens_valid_after.0)
     .bind(&user.id)

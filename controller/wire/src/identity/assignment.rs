@@ -1,17 +1,6 @@
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
-use super::ListLinks;
-
-/// `GET /v3/role_assignments`.
-#[derive(Clone, Debug, Serialize)]
-pub struct AssignmentList {
-    pub role_assignments: Vec<AssignmentView>,
-    pub links: ListLinks,
-}
-
-/// One of `user` and `group` is there.
+/// One of `GET /v3/role_assignments`. One of `user` and `group` is there.
 #[derive(Clone, Debug, Serialize)]
 pub struct AssignmentView {
     pub role: Named,
@@ -20,20 +9,41 @@ pub struct AssignmentView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Named>,
     pub scope: ScopeView,
-    pub links: BTreeMap<&'static str, String>,
+    pub links: AssignmentLinks,
 }
 
-/// One of the two is there.
+/// Where the assignment comes from.
 #[derive(Clone, Debug, Serialize)]
+pub struct AssignmentLinks {
+    pub assignment: String,
+    /// The group's membership that gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub membership: Option<String>,
+    /// The implication that gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prior_role: Option<String>,
+}
+
+/// One of project, domain and system is there.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct ScopeView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<Named>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<Named>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemScope>,
+    #[serde(rename = "OS-INHERIT:inherited_to", skip_serializing_if = "Option::is_none")]
+    pub inherited_to: Option<&'static str>,
 }
 
-/// An id, with names when `include_names` asks for them.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct SystemScope {
+    pub all: bool,
+}
+
+/// An id, with names when they were asked for.
+#[derive(Clone, Debug, Serialize)]
 pub struct Named {
     pub id: String,
     #[serde(skip_serializing_if = "Option::is_none")]

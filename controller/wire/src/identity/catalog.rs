@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
+use super::attributes::not_null;
 use crate::nullable;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -12,9 +14,12 @@ pub struct RegionRequest {
 #[serde(default)]
 pub struct RegionFields {
     pub id: Option<String>,
-    pub description: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
     #[serde(deserialize_with = "nullable")]
     pub parent_region_id: Option<Option<String>>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -23,17 +28,13 @@ pub struct RegionBody {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct RegionList {
-    pub regions: Vec<RegionView>,
-    pub links: ListLinks,
-}
-
-#[derive(Clone, Debug, Serialize)]
 pub struct RegionView {
     pub id: String,
     pub description: String,
     pub parent_region_id: Option<String>,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -44,22 +45,21 @@ pub struct ServiceRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ServiceFields {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "not_null")]
     pub kind: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
-    pub description: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceBody {
     pub service: ServiceView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ServiceList {
-    pub services: Vec<ServiceView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -71,6 +71,8 @@ pub struct ServiceView {
     pub description: String,
     pub enabled: bool,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -81,25 +83,25 @@ pub struct EndpointRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct EndpointFields {
+    #[serde(deserialize_with = "not_null")]
     pub service_id: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub interface: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub url: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub region_id: Option<Option<String>>,
-    /// The old name of `region_id`.
+    /// The old name of `region_id`; a region that does not exist is made.
     pub region: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointBody {
     pub endpoint: EndpointView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct EndpointList {
-    pub endpoints: Vec<EndpointView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -112,4 +114,6 @@ pub struct EndpointView {
     pub url: String,
     pub enabled: bool,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::attributes::not_null;
 use super::{ListLinks, SelfLink};
+use crate::nullable;
 
 /// `POST /v3/domains` and `PATCH /v3/domains/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,9 +14,20 @@ pub struct DomainRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DomainFields {
+    #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
-    pub description: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,
+    #[serde(deserialize_with = "not_null")]
+    pub tags: Option<Vec<String>>,
+    #[serde(deserialize_with = "not_null")]
+    pub options: Option<Map<String, Value>>,
+    /// An id of the operator's choice, 32 hexadecimal digits, for clouds that share their users.
+    pub explicit_domain_id: Option<String>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -37,4 +50,6 @@ pub struct DomainView {
     pub tags: Vec<String>,
     pub options: Map<String, Value>,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
+use super::attributes::not_null;
+use crate::nullable;
 
 /// `POST /v3/groups` and `PATCH /v3/groups/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize)]
@@ -11,20 +14,18 @@ pub struct GroupRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct GroupFields {
+    #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
     pub domain_id: Option<String>,
-    pub description: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct GroupBody {
     pub group: GroupView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct GroupList {
-    pub groups: Vec<GroupView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -34,4 +35,6 @@ pub struct GroupView {
     pub domain_id: String,
     pub description: String,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }

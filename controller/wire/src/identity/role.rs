@@ -1,7 +1,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
+use super::attributes::not_null;
+use crate::nullable;
 
 /// `POST /v3/roles` and `PATCH /v3/roles/{id}`. A field that is absent keeps its value.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,20 +14,21 @@ pub struct RoleRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RoleFields {
+    #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
-    pub domain_id: Option<String>,
-    pub description: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub domain_id: Option<Option<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    #[serde(deserialize_with = "not_null")]
+    pub options: Option<Map<String, Value>>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RoleBody {
     pub role: RoleView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct RoleList {
-    pub roles: Vec<RoleView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -36,24 +39,33 @@ pub struct RoleView {
     pub description: Option<String>,
     pub options: Map<String, Value>,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
-/// `GET /v3/roles/{id}/implies`.
+/// `GET /v3/roles/{id}/implies` (`implies` is a list) and `/implies/{id}` (it is one role).
 #[derive(Clone, Debug, Serialize)]
-pub struct InferenceBody {
-    pub role_inference: InferenceView,
+pub struct InferenceBody<Implied> {
+    pub role_inference: InferenceView<Implied>,
     pub links: SelfLink,
 }
 
-/// `GET /v3/role_inferences`.
+/// `GET /v3/role_inferences`: without links.
 #[derive(Clone, Debug, Serialize)]
 pub struct InferenceList {
-    pub role_inferences: Vec<InferenceView>,
-    pub links: SelfLink,
+    pub role_inferences: Vec<InferenceView<Vec<RoleRef>>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct InferenceView {
-    pub prior_role: RoleView,
-    pub implies: Vec<RoleView>,
+pub struct InferenceView<Implied> {
+    pub prior_role: RoleRef,
+    pub implies: Implied,
+}
+
+/// A role as inferences name it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoleRef {
+    pub id: String,
+    pub name: String,
+    pub links: SelfLink,
 }

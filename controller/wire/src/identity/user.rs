@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
+use super::attributes::not_null;
 use crate::nullable;
 
 /// `POST /v3/users` and `PATCH /v3/users/{id}`. A field that is absent keeps its value, or its default; one
@@ -14,8 +15,10 @@ pub struct UserRequest {
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct UserFields {
+    #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
     pub domain_id: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,
     #[serde(deserialize_with = "nullable")]
     pub password: Option<Option<String>>,
@@ -25,6 +28,14 @@ pub struct UserFields {
     pub email: Option<Option<String>>,
     #[serde(deserialize_with = "nullable")]
     pub default_project_id: Option<Option<String>>,
+    #[serde(deserialize_with = "not_null")]
+    pub options: Option<Map<String, Value>>,
+    /// Only for comparison with the path's.
+    pub id: Option<String>,
+    /// Of other clients' making; never kept, never shown.
+    pub original_password: Option<String>,
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// `POST /v3/users/{id}/password`.
@@ -34,6 +45,7 @@ pub struct PasswordRequest {
 }
 
 #[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PasswordFields {
     pub password: String,
     pub original_password: String,
@@ -42,12 +54,6 @@ pub struct PasswordFields {
 #[derive(Clone, Debug, Serialize)]
 pub struct UserBody {
     pub user: UserView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct UserList {
-    pub users: Vec<UserView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -66,4 +72,6 @@ pub struct UserView {
     pub password_expires_at: Option<String>,
     pub options: Map<String, Value>,
     pub links: SelfLink,
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }

@@ -1,4 +1,15 @@
+mod assignments;
+mod catalog;
+mod domains;
+mod grants;
+mod groups;
 mod inheritance;
+mod limits;
+mod projects;
+mod rbac;
+mod revocation;
+mod roles;
+mod users;
 
 use std::time::Duration;
 

@@ -44,6 +44,9 @@ pub struct Config {
     /// How long audit events are kept.
     #[serde(default = "default_audit_retention_days")]
     audit_retention_days: u64,
+    /// How often the token keys are rotated, in seconds; 0: by `tokens rotate` alone.
+    #[serde(default = "default_token_key_rotation_s")]
+    token_key_rotation_s: u64,
     #[serde(default = "default_max_image_gib")]
     max_image_gib: u64,
     #[serde(skip)]
@@ -59,6 +62,10 @@ fn default_token_lifetime_s() -> u64 {
     12 * 3600
 }
 
+fn default_token_key_rotation_s() -> u64 {
+    24 * 3600
+}
+
 fn default_max_image_gib() -> u64 {
     1024
 }
@@ -69,6 +76,7 @@ fn default_audit_retention_days() -> u64 {
 
 const AUDIT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
+const TOKEN_KEY_ROTATION_S: std::ops::RangeInclusive<u64> = 600..=365 * 24 * 3600;
 const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
 
 impl Config {
@@ -86,6 +94,9 @@ impl Config {
         let refuse = |problem: String| Err(Error::setting(&self.path, problem));
         if !TOKEN_LIFETIME_S.contains(&self.token_lifetime_s) {
             return refuse(format!("token_lifetime_s must be in {TOKEN_LIFETIME_S:?}"));
+        }
+        if self.token_key_rotation_s != 0 && !TOKEN_KEY_ROTATION_S.contains(&self.token_key_rotation_s) {
+            return refuse(format!("token_key_rotation_s must be 0 or in {TOKEN_KEY_ROTATION_S:?}"));
         }
         if !MAX_IMAGE_GIB.contains(&self.max_image_gib) {
             return refuse(format!("max_image_gib must be in {MAX_IMAGE_GIB:?}"));
@@ -150,6 +161,8 @@ impl Config {
             images_directory: self.images_dir.clone(),
             max_image_bytes: self.max_image_gib << 30,
             token_lifetime: Duration::from_secs(self.token_lifetime_s),
+            token_key_rotation: (self.token_key_rotation_s != 0)
+                .then(|| Duration::from_secs(self.token_key_rotation_s)),
             host_credential: self.host_credential()?.map(Into::into),
             host_key: self.secret("host_key_file", self.host_key_file.as_deref())?.map(Into::into),
             agent_authority: self.agent_authority()?,
@@ -186,6 +199,7 @@ mod tests {
         for (line, named) in [
             ("image_dir = '/typo'", "image_dir"),
             ("token_lifetime_s = 5", "token_lifetime_s"),
+            ("token_key_rotation_s = 5", "token_key_rotation_s"),
             ("max_image_gib = 0", "max_image_gib"),
             ("audit_retention_days = 0", "audit_retention_days"),
             ("public_endpoint = 'cloud.example'", "public_endpoint"),

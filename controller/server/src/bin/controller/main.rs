@@ -4,6 +4,7 @@
 //! updraft-controller --config FILE             run until SIGTERM or SIGINT
 //! updraft-controller --config FILE check-config
 //! updraft-controller --config FILE policy       print the rules in effect, as a policy file
+//! updraft-controller --config FILE tokens setup|rotate
 //! ```
 
 mod config;
@@ -11,6 +12,7 @@ mod error;
 mod listen;
 mod serve;
 mod tls;
+mod tokens;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +44,9 @@ enum Command {
     /// Print who may do what: every rule with its check, the ones that the policy file changes as they are and the
     /// others as comments.
     Policy,
+    /// The keys that tokens are made with; running controllers see a change within a second.
+    #[command(subcommand)]
+    Tokens(tokens::Command),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +72,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             print!("{}", config.policy()?.sample());
             Ok(())
         }
+        Some(Command::Tokens(command)) => tokens::run(&config, &command),
         None => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
             runtime.map_err(Error::io("cannot start the runtime"))?.block_on(serve::serve(config))

@@ -1,0 +1,70 @@
+//! `/v3/projects/{project_id}/tags`
+
+use axum::extract::Path;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
+use updraft_core::Core;
+use updraft_core::identity::project_tags as tags;
+use updraft_wire::identity::{SelfLink, TagList, TagsRequest};
+
+use crate::http::{Answer, Body, Call};
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/projects/{project_id}/tags", get(list).put(replace).delete(clear))
+        .route("/projects/{project_id}/tags/{value}", get(check).put(add).delete(remove))
+}
+
+fn view(endpoint: &str, id: &str, tags: Vec<String>) -> Json<TagList> {
+    let links = SelfLink { this: format!("{endpoint}/identity/v3/projects/{id}/tags") };
+    Json(TagList { tags, links })
+}
+
+async fn list(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<TagList>> {
+    let found = tags::list(&core, &caller, &id, "identity:list_project_tags").await?;
+    Ok(view(&endpoint, &id, found))
+}
+
+async fn replace(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    Body(request): Body<TagsRequest>,
+) -> Answer<Json<TagList>> {
+    let tags = tags::replace(&core, &caller, &id, request.tags).await?;
+    Ok(view(&endpoint, &id, tags))
+}
+
+async fn clear(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+    tags::clear(&core, &caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn check(
+    Call { core, caller, .. }: Call,
+    Path((id, tag)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    tags::check(&core, &caller, &id, &tag).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 201 without a body; where the tag is, in `Location`.
+async fn add(
+    Call { core, caller, endpoint }: Call,
+    Path((id, tag)): Path<(String, String)>,
+) -> Answer<(StatusCode, [(HeaderName, String); 1])> {
+    tags::add(&core, &caller, &id, &tag).await?;
+    let location = format!("{endpoint}/identity/v3/projects/{id}/tags/{tag}");
+    // A tag that cannot be in a header is found without it.
+    let location =
+        if location.is_ascii() { location } else { format!("{endpoint}/identity/v3/projects/{id}/tags") };
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)]))
+}
+
+async fn remove(
+    Call { core, caller, .. }: Call,
+    Path((id, tag)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    tags::remove(&core, &caller, &id, &tag).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
