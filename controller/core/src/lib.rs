@@ -31,7 +31,7 @@ pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
 pub use config::{Config, Secret};
 pub use error::{Error, ErrorKind, Result};
-pub use password::{MAX_PASSWORD_BYTES, Passwords};
+pub use password::{MAX_PASSWORD_BYTES, Passwords, is_dated};
 pub use policy::Policy;
 pub use updraft_bus::{Nudge, Topic};
 

@@ -1,4 +1,5 @@
-//! Password hashes: argon2id, on a bounded number of threads.
+//! Password hashes: argon2id, on a bounded number of threads. Bcrypt's, which users of a Keystone bring along, are
+//! verified, too, and replaced when their owner next logs in.
 
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Argon2, Params};
@@ -49,6 +50,10 @@ impl Passwords {
                 hasher()?.hash_password(password.as_bytes()).map_err(failed)?;
                 return Ok(false);
             };
+            if is_bcrypt(&hash) {
+                // As Keystone does: bcrypt knows 72 bytes, the others do not count.
+                return bcrypt::verify(password.as_bytes(), &hash).map_err(failed);
+            }
             let hash = PasswordHash::new(&hash).map_err(failed)?;
             Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
         })
@@ -64,6 +69,16 @@ impl Passwords {
         let _turn = self.turns.acquire().await.map_err(|_| overloaded())?;
         tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
     }
+}
+
+/// Whether the hash is to be replaced by one of ours as soon as the password is at hand.
+pub fn is_dated(hash: &str) -> bool {
+    is_bcrypt(hash)
+}
+
+/// `$2a$`, `$2b$`, `$2x$`, `$2y$`
+fn is_bcrypt(hash: &str) -> bool {
+    hash.starts_with("$2") && hash.as_bytes().get(3) == Some(&b'$')
 }
 
 fn check_length(password: &str) -> Result<()> {
@@ -101,6 +116,21 @@ mod tests {
         assert!(passwords.verify("secret".into(), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify("Secret".into(), Some(hash)).await.unwrap());
         assert!(!passwords.verify("secret".into(), None).await.unwrap());
+    }
+
+    /// A hash as Keystone's default hasher makes them, of "correct horse".
+    #[tokio::test]
+    async fn the_hashes_of_imported_users_are_verified() {
+        let passwords = Passwords::default();
+        let hash = bcrypt::hash_with_salt("correct horse", 4, [7; 16])
+            .unwrap()
+            .format_for_version(bcrypt::Version::TwoB);
+        assert!(hash.starts_with("$2b$04$"), "{hash}");
+        assert!(super::is_dated(&hash));
+        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify("correct cow".into(), Some(hash)).await.unwrap());
+        let ours = passwords.hash("correct horse".into()).await.unwrap();
+        assert!(!super::is_dated(&ours));
     }
 
     #[tokio::test]

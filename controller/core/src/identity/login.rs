@@ -7,6 +7,7 @@ use updraft_store::identity::{domain, project, user};
 use updraft_token::{Claims, Method, Scope};
 
 use super::token::{self, LiveToken};
+use super::user::renew_hash;
 use crate::{Core, Error, Result, audit};
 
 /// A login: every proof that is there must hold, and all for the same user.
@@ -125,8 +126,10 @@ async fn check_password(core: &Core, proof: PasswordProof) -> Result<User> {
         audit::identify_user(&user.id, &user.name, &user.domain_id);
     }
     let hash = found.as_ref().filter(|user| user.enabled).and_then(|user| user.password_hash.clone());
-    let fits = core.passwords.verify(proof.password, hash).await?;
-    found.filter(|_| fits).ok_or_else(Error::unauthorized)
+    let fits = core.passwords.verify(proof.password.clone(), hash).await?;
+    let user = found.filter(|_| fits).ok_or_else(Error::unauthorized)?;
+    renew_hash(core, &user, proof.password).await;
+    Ok(user)
 }
 
 async fn find_user(conn: &mut Conn, key: &Named) -> Result<Option<User>> {

@@ -9,7 +9,7 @@ use updraft_store::{Conn, Tx};
 
 use super::{access, checks};
 use crate::policy::{Target, UserTarget};
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, is_dated};
 
 /// The option that keeps a user from changing its own password.
 const LOCK_PASSWORD: &str = "lock_password";
@@ -191,6 +191,30 @@ pub async fn change_password(core: &Core, id: &str, original: String, password: 
             user.password_hash = password_hash;
             user.tokens_valid_after = now;
             Ok(user::update(tx, &user).await?)
+        })
+    })
+    .await
+}
+
+/// After a login with a hash of an older kind, keeps one of ours instead. The tokens of the user stay good.
+pub(super) async fn renew_hash(core: &Core, user: &User, password: String) {
+    let Some(old_hash) = user.password_hash.clone().filter(|hash| is_dated(hash)) else { return };
+    if let Err(error) = replace_hash(core, &user.id, old_hash, password).await {
+        tracing::warn!(%error, user = user.id, "an old password hash was not replaced");
+    }
+}
+
+async fn replace_hash(core: &Core, id: &str, old_hash: String, password: String) -> Result<()> {
+    let password_hash = Some(core.passwords.hash(password).await?);
+    let id = id.to_owned();
+    core.write(move |tx| {
+        Box::pin(async move {
+            let Some(mut user) = user::get(tx, &id).await? else { return Ok(()) };
+            if user.password_hash.as_ref() == Some(&old_hash) {
+                user.password_hash = password_hash;
+                user::update(tx, &user).await?;
+            }
+            Ok(())
         })
     })
     .await
