@@ -140,7 +140,7 @@ impl<'a> Guest<'a> {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("ssh runs");
-        let lines = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let lines = child.stdout.take().map(BufReader::new);
         Session { child, lines }
     }
 }
@@ -148,16 +148,24 @@ impl<'a> Guest<'a> {
 /// One SSH session: one TCP connection for as long as it lives.
 pub struct Session {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    /// `None` once somebody else reads them.
+    lines: Option<BufReader<ChildStdout>>,
 }
 
 impl Session {
     /// The next line; panics when the session has ended.
     pub fn next_line(&mut self) -> String {
         let mut line = String::new();
-        let length = self.lines.read_line(&mut line).expect("the session is readable");
+        let lines = self.lines.as_mut().expect("nobody else reads the lines");
+        let length = lines.read_line(&mut line).expect("the session is readable");
         assert!(length > 0, "the SSH session ended: {:?}", self.child.wait());
         line.trim_end().to_owned()
+    }
+
+    /// The lines, to be read elsewhere; they end when the session is dropped.
+    pub fn take_lines(&mut self) -> impl Iterator<Item = String> + Send + use<> {
+        let lines = self.lines.take().expect("the lines are taken once");
+        lines.lines().map_while(Result::ok)
     }
 }
 

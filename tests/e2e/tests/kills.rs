@@ -81,18 +81,18 @@ fn ping_for_ever(cloud: &Cloud, address: &str) -> (Background, Arrivals) {
     (Background(child), arrivals)
 }
 
-/// Lines of a session, each handed to `see`; the session's end is the test's.
-fn follow(mut session: Session, see: impl Fn(&str) + Send + 'static) -> Arrivals {
+/// Lines of a session, each handed to `see`. The session ends when what comes back is dropped.
+fn follow(mut session: Session, see: impl Fn(&str) + Send + 'static) -> (Session, Arrivals) {
     let arrivals = Arrivals::default();
     let noted = arrivals.clone();
+    let lines = session.take_lines();
     thread::spawn(move || {
-        loop {
-            let line = session.next_line();
+        for line in lines {
             see(&line);
             noted.note();
         }
     });
-    arrivals
+    (session, arrivals)
 }
 
 fn blkd_status(control: &Path) -> Option<BlkStatus> {
@@ -153,12 +153,12 @@ fn kills_of_the_data_path_are_hardly_felt() {
         (guest.boot_id(), cloud.state_dir.join("run").join(&guest.server_id).join("blkd"));
     let failures = Arc::new(Mutex::new(Vec::new()));
     let found = Arc::clone(&failures);
-    let checks = follow(guest.session(CHECK), move |line| {
+    let (_checking, checks) = follow(guest.session(CHECK), move |line| {
         if !line.ends_with(" errors=0") {
             found.lock().unwrap().push(line.to_owned());
         }
     });
-    let ticks = follow(guest.session(TICKS), |_| ());
+    let (_ticking, ticks) = follow(guest.session(TICKS), |_| ());
     let (_ping, answers) = ping_for_ever(&cloud, &guest.address);
     checks.await_more("the guest checks its disk", 1);
 

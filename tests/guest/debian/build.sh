@@ -78,6 +78,8 @@ TEXT
 configure_first_start() {
     rm -f "$root"/etc/ssh/ssh_host_* "$root/var/lib/dbus/machine-id" "$root/etc/hostname"
     : >"$root/etc/machine-id"
+    # cloud-init's own choice would have to be generated, which its Debian part does not do.
+    echo 'locale: C.UTF-8' >"$root/etc/cloud/cloud.cfg.d/01_locale.cfg"
     in_root systemctl enable systemd-networkd systemd-resolved >>"$log" 2>&1
     rm -f "$root/etc/resolv.conf"
     ln -s ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
