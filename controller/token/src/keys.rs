@@ -123,11 +123,15 @@ impl KeyRepository {
         Ok(true)
     }
 
-    /// The staged key is as old as the last rotation. A clock that was set back makes nothing due.
+    /// The staged key is as old as the last rotation. A clock that was set back makes nothing due. No staged key:
+    /// somebody is at it right now, or was killed; who gets the lock will see which.
     fn is_due(&self, interval: Duration) -> Result<bool, KeyError> {
         let staged = self.path(0);
-        let written = fs::metadata(&staged).and_then(|found| found.modified()).map_err(io_error(&staged))?;
-        Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age >= interval))
+        match fs::metadata(&staged).and_then(|found| found.modified()) {
+            Ok(written) => Ok(SystemTime::now().duration_since(written).is_ok_and(|age| age >= interval)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(io_error(&staged)(error)),
+        }
     }
 
     /// A kill in between leaves no staged key, or one secondary too many: both are mended by the next call.
