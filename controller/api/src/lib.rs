@@ -20,7 +20,13 @@ use updraft_core::Core;
 
 /// The whole API at one endpoint: a path prefix per service.
 pub fn router(core: Core) -> Router {
-    let services = Router::new()
+    let services = services(&core).with_state(core.clone());
+    http::manners::wrap(services, core)
+}
+
+/// Every route there is, without the manners.
+fn services(core: &Core) -> Router<Core> {
+    Router::new()
         .route("/", get(identity::discovery::versions))
         .route("/healthz", get(http::health::healthz))
         .merge(identity::routes())
@@ -29,7 +35,5 @@ pub fn router(core: Core) -> Router {
         .nest("/compute", compute::routes())
         .nest("/network", network::routes())
         .nest("/host/v1", host::routes())
-        .nest("/console", compute::console_routes(&core))
-        .with_state(core.clone());
-    http::manners::wrap(services, core)
+        .nest("/console", compute::console_routes(core))
 }

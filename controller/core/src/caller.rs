@@ -1,5 +1,8 @@
 use updraft_model::identity::{ADMIN, AccessRule, SERVICE};
 
+use crate::Result;
+use crate::policy::{Policy, Target};
+
 /// Who makes a request, as its token proves. Nothing in it comes from a header or body that a client sets,
 /// except `request_id`, which is checked for form.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub struct Caller {
     pub audit_id: String,
     /// `req-<uuid>`: joins the answer, the log and the tasks.
     pub request_id: String,
+    /// The rules that decide what it may do, so that they are at hand inside transactions, too.
+    pub policy: Policy,
 }
 
 /// What a request needs to know of the trust behind its token.
@@ -48,6 +53,16 @@ pub struct AppCredentialRef {
 }
 
 impl Caller {
+    /// [`Policy::enforce`] by the caller's own rules.
+    pub fn enforce(&self, rule: &str, target: &Target<'_>) -> Result<()> {
+        self.policy.enforce(self, rule, target)
+    }
+
+    /// [`Policy::allows`] by the caller's own rules.
+    pub fn may(&self, rule: &str, target: &Target<'_>) -> bool {
+        self.policy.allows(self, rule, target)
+    }
+
     /// One service of the cloud, acting on another.
     pub fn is_service(&self) -> bool {
         self.has_role(SERVICE)

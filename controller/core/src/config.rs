@@ -32,8 +32,37 @@ pub struct Config {
     pub novnc_directory: Option<PathBuf>,
     /// How long audit events are kept.
     pub audit_retention: Duration,
+    /// Origins (`https://dashboard.example`) whose scripts may use the APIs (CORS); none by default.
+    pub allowed_origins: Vec<String>,
+    pub rate_limits: RateLimits,
     /// Who may do what.
     pub policy: Policy,
+}
+
+/// How many requests a minute each controller takes; `None` is no limit. As many may come at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RateLimits {
+    /// From one network address. Behind a balancer that hides addresses all clients share it.
+    pub requests_per_address: Option<u32>,
+    pub requests_per_user: Option<u32>,
+    pub requests_per_project: Option<u32>,
+    /// Attempts to log in from one network address, whether they succeed or not.
+    pub logins_per_address: Option<u32>,
+}
+
+/// Generous: what many clients behind one address may need, and far from what a guesser would like.
+const LOGINS_PER_ADDRESS: u32 = 3000;
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            requests_per_address: None,
+            requests_per_user: None,
+            requests_per_project: None,
+            logins_per_address: Some(LOGINS_PER_ADDRESS),
+        }
+    }
 }
 
 /// A text that stays out of logs and panics.
@@ -83,6 +112,8 @@ impl Config {
             agent_authority: None,
             novnc_directory: None,
             audit_retention: AUDIT_RETENTION,
+            allowed_origins: Vec::new(),
+            rate_limits: RateLimits::default(),
             policy: Policy::default(),
         }
     }

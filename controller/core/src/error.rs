@@ -19,6 +19,7 @@ pub enum ErrorKind {
     TooLarge,
     UnsupportedMediaType,
     RangeNotSatisfiable,
+    TooManyRequests,
     NotImplemented,
     Unavailable,
     Internal,

@@ -12,6 +12,7 @@ mod password;
 pub mod audit;
 pub mod compute;
 pub mod host;
+pub mod idempotency;
 pub mod identity;
 pub mod image;
 pub mod journal;
@@ -29,7 +30,7 @@ use updraft_token::Tokens;
 
 pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
-pub use config::{Config, Secret};
+pub use config::{Config, RateLimits, Secret};
 pub use error::{Error, ErrorKind, Result};
 pub use password::{MAX_PASSWORD_BYTES, Passwords, is_dated};
 pub use policy::Policy;
@@ -81,6 +82,26 @@ impl Core {
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
+        let (mark, now) = (idempotency::unwritten(), self.clock.now());
+        let Some(mark) = mark else { return self.write_audited(work).await };
+        let written = mark.clone();
+        let marked = self.write_audited(move |tx: &mut Tx| -> BoxFuture<'_, Result<T>> {
+            Box::pin(async move {
+                mark.write(tx, now).await?;
+                work(tx).await
+            })
+        });
+        let result = marked.await?;
+        written.is_committed();
+        Ok(result)
+    }
+
+    /// The transaction with the audit event of the operation that it belongs to.
+    async fn write_audited<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
+    {
         let Some(claim) = audit::claim() else { return self.store.write(work).await };
         let (event, now) = (claim.clone(), self.clock.now());
         let result = self.store.write(move |tx| audited(tx, work, event, now)).await;
@@ -118,6 +139,7 @@ pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
     let policy = policy::watch(core.policy.clone(), shutdown.clone());
     tokio::join!(
         policy,
+        idempotency::purge_loop(core.clone(), shutdown.clone()),
         tasks::run(core.clone(), shutdown.clone()),
         identity::keys::rotation_loop(core.clone(), shutdown.clone()),
         identity::token::purge_loop(core.clone(), shutdown.clone()),

@@ -12,6 +12,7 @@ mod select;
 
 pub mod audit;
 pub mod compute;
+pub mod idempotency;
 pub mod identity;
 pub mod image;
 pub mod network;

@@ -26,6 +26,7 @@ const MIGRATIONS: &[Migration] = &migrations! {
     2 "image" "0002_image.sql";
     3 "network" "0003_network.sql";
     4 "compute" "0004_compute.sql";
+    6 "idempotency" "0006_idempotency.sql";
     7 "audit" "0007_audit.sql";
     8 "identity resources" "0008_identity_resources.sql";
     9 "authentication" "0009_authentication.sql";

@@ -1,8 +1,11 @@
+use std::sync::Arc;
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use updraft_core::{Caller, Core, Error};
 
 use super::fault::Fault;
+use super::rate::{Counted, Limiter};
 use super::request_id::RequestId;
 
 /// Where clients send their token.
@@ -28,6 +31,12 @@ where
         let core = Core::from_ref(state);
         let caller = updraft_core::identity::token::authenticate(&core, token, request_id.as_str()).await?;
         updraft_core::audit::identify(&caller);
+        if let Some(limiter) = parts.extensions.get::<Arc<Limiter>>() {
+            limiter.take(Counted::User(caller.user_id.clone())).map_err(Fault::too_many)?;
+            if let Some(project_id) = &caller.project_id {
+                limiter.take(Counted::Project(project_id.clone())).map_err(Fault::too_many)?;
+            }
+        }
         Ok(Self(caller))
     }
 }

@@ -1,14 +1,22 @@
+use std::time::Duration;
+
 use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use updraft_core::{Error, ErrorKind};
 
+use super::envelope::Envelope;
 use super::fault::Fault;
+use super::json;
+
+/// How long a client may take for a JSON body; more ends the request (a slow POST would keep it for ever).
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A JSON request body. What does not parse is a 400 in the service's own envelope; one that is larger than
-/// [`super::manners::MAX_BODY_BYTES`] is a 413.
+/// [`super::manners::MAX_BODY_BYTES`] is a 413, one that says it is something else than JSON a 415 (400 by Keystone).
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
@@ -16,16 +24,43 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        let envelope = request.extensions().get().copied().unwrap_or(Envelope::Identity);
+        check_type(request.headers(), envelope)?;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
+        let late = || Error::bad_request("RequestTimeout", "The request body did not arrive in time.");
+        let bytes = bytes.map_err(|_| late())?.map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
                 Error::new(ErrorKind::TooLarge, "RequestTooLarge", "Request is too large.")
             }
             _ => Error::bad_request("MalformedRequestBody", "The request body could not be read."),
         })?;
-        serde_json::from_slice(&bytes)
+        json::check(&bytes)
+            .and_then(|()| serde_json::from_slice(&bytes))
             .map(Self)
             .map_err(|error| Error::bad_request("ValidationError", invalid(&error)).into())
     }
+}
+
+/// JSON in one of its names (`application/json`, the image service's patches), or nothing said.
+fn check_type(headers: &HeaderMap, envelope: Envelope) -> Result<(), Error> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = given.to_str().ok().and_then(|given| given.split(';').next()).unwrap_or("?").trim();
+    let essence = essence.to_ascii_lowercase();
+    if essence.is_empty()
+        || essence == "application/json"
+        || essence.ends_with("json-patch")
+        || essence.ends_with("+json")
+    {
+        return Ok(());
+    }
+    if envelope == Envelope::Identity {
+        let message = "Expecting to find application/json in Content-Type header. The server could not comply with \
+                       the request since it is either malformed or otherwise incorrect. The client is assumed to be \
+                       in error.";
+        return Err(Error::bad_request("ValidationError", message));
+    }
+    let message = "Unsupported Content-Type";
+    Err(Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message))
 }
 
 /// The query string; one that does not fit is a 400 in the service's own envelope.

@@ -8,11 +8,15 @@ mod audit;
 mod auth;
 mod body;
 mod call;
+mod cors;
 mod endpoint;
 mod envelope;
 mod fault;
 mod flag;
+mod idempotency;
+mod json;
 mod page;
+mod rate;
 mod request_id;
 
 #[cfg(test)]
@@ -22,6 +26,9 @@ pub mod byte_range;
 pub mod health;
 pub mod manners;
 pub mod microversion;
+
+#[cfg(test)]
+mod tests;
 
 pub use auth::{Auth, TOKEN_HEADER};
 pub use body::{Body, Form};

@@ -58,6 +58,7 @@ pub async fn authenticate(core: &Core, token: &str, request_id: &str) -> Result<
         roles: live.roles.into_iter().map(|role| role.name).collect(),
         audit_id: live.claims.audit_ids.into_iter().next().unwrap_or_default(),
         request_id: request_id.to_owned(),
+        policy: core.policy.clone(),
         ..Caller::default()
     })
 }

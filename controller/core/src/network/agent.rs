@@ -5,6 +5,7 @@ use updraft_model::compute::Host;
 use updraft_store::compute::host;
 
 use super::access::forbidden;
+use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
 /// A host, and whether it has reported lately.
@@ -16,7 +17,7 @@ pub struct Agent {
 
 /// All hosts; for administrators.
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<Agent>> {
-    if !caller.is_admin() {
+    if !caller.may("get_agent", &Target::own(caller)) {
         return Err(forbidden("get_agent"));
     }
     let now = core.clock.now();

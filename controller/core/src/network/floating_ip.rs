@@ -13,7 +13,7 @@ use updraft_store::network::router;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateFloatingIp, FixedIpFields, UpdateFloatingIp};
 
-use super::access::{admin_attribute, may_change, owner_of_new, scope};
+use super::access::{admin_attribute, is_admin, may_change, owner_of_new, scope};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::error::{bad_request, floating_ip_not_found, found, port_not_found};
@@ -49,7 +49,7 @@ async fn create_one(
     now: Timestamp,
 ) -> Result<FloatingIp> {
     let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_floatingip")?;
-    let asked = request.floating_ip_address.as_ref().filter(|_| !caller.is_admin());
+    let asked = request.floating_ip_address.as_ref().filter(|_| !is_admin(caller));
     admin_attribute(caller, asked, "create_floatingip:floating_ip_address")?;
     let network = super::network::visible(tx, caller, &request.floating_network_id).await?;
     if !network.external {
@@ -138,7 +138,7 @@ async fn associate(
     fixed_address: Option<&str>,
 ) -> Result<()> {
     let port = port::get(tx, port_id).await?;
-    let usable = |port: &Port| port.project_id == floating.project_id || caller.is_admin();
+    let usable = |port: &Port| port.project_id == floating.project_id || is_admin(caller);
     let port = found(port.filter(usable), || port_not_found(port_id))?;
     let addresses: Vec<_> = port.fixed_ips.iter().filter(|fixed| fixed.address.is_ipv4()).collect();
     let fixed = match fixed_address {

@@ -10,7 +10,7 @@ use updraft_store::network::{floating_ip, port};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{AddressPairFields, CreatePort, DhcpOptionFields, FixedIpFields};
 
-use super::access::{admin_attribute, forbidden, may_change, owner_of_new, scope};
+use super::access::{admin_attribute, forbidden, is_admin, may_change, owner_of_new, scope};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::error::{found, invalid_attribute, invalid_input, port_not_found};
@@ -146,7 +146,7 @@ pub(super) fn names_address(fixed_ips: Option<&[FixedIpFields]>) -> bool {
 /// `network:…` marks the cloud's own ports, which are trusted: no tenant may write it (CVE-2015-5240).
 pub(super) fn check_device_owner(caller: &Caller, owner: Option<&str>, action: &str) -> Result<()> {
     let is_of_the_cloud = owner.is_some_and(|owner| owner.starts_with(device_owner::CLOUD_PREFIX));
-    if is_of_the_cloud && !caller.is_admin() {
+    if is_of_the_cloud && !is_admin(caller) {
         Err(forbidden(&format!("{action}:device_owner")))
     } else {
         Ok(())

@@ -8,7 +8,7 @@ use updraft_store::network::floating_ip::{self, FloatingIpFilter};
 use updraft_store::network::{port, router as router_store, subnet};
 use updraft_wire::network::{FixedIpFields, InterfaceFields};
 
-use super::access::{forbidden, may_change};
+use super::access::{forbidden, is_admin, may_change};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::error::{bad_request, subnet_not_found};
@@ -79,7 +79,7 @@ async fn add_subnet(tx: &mut Tx, caller: &Caller, router: &Router, id: &str, now
 async fn add_port(tx: &mut Tx, caller: &Caller, router: &Router, id: &str, now: Timestamp) -> Result<Port> {
     let mut port = super::port::visible(tx, caller, id).await?;
     // A port of another project would open that project's network to the router's owner (CVE-2014-0056).
-    if port.project_id != router.project_id && !caller.is_admin() {
+    if port.project_id != router.project_id && !is_admin(caller) {
         return Err(super::error::port_not_found(id));
     }
     if !port.device_id.is_empty() || port.server_id.is_some() {

@@ -11,7 +11,7 @@ pub use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, StoreErrorKind, Tx};
 use updraft_wire::network::{CreateSecurityGroup, UpdateSecurityGroup};
 
-use super::access::{may_change, owner_of_new, scope};
+use super::access::{is_admin, may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{found, group_not_found};
 use super::{input, quota};
@@ -160,7 +160,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
         Box::pin(async move {
             let group = visible(tx, &caller, &id).await?;
             may_change(&caller, &group.project_id, "delete_security_group")?;
-            if group.is_default && !caller.is_admin() {
+            if group.is_default && !is_admin(&caller) {
                 let message = "Insufficient rights for removing default security group.";
                 return Err(Error::conflict("SecurityGroupCannotRemoveDefault", message));
             }
@@ -188,7 +188,7 @@ pub(super) async fn check_members(
     ids.dedup();
     for id in &ids {
         let group = security_group::get(tx, id).await?;
-        let usable = group.is_some_and(|group| group.project_id == project_id || caller.is_admin());
+        let usable = group.is_some_and(|group| group.project_id == project_id || is_admin(caller));
         if !usable {
             return Err(group_not_found(id));
         }

@@ -77,46 +77,53 @@ async fn change_in(
     change: Change,
     now: Timestamp,
 ) -> Result<Vec<String>> {
-    const ACTION: &str = "update_tags";
+    let action = match kind {
+        Kind::Network => "update_network:tags",
+        Kind::Subnet => "update_subnet:tags",
+        Kind::Port => "update_port:tags",
+        Kind::Router => "update_router:tags",
+        Kind::FloatingIp => "update_floatingip:tags",
+        Kind::SecurityGroup => "update_security_group:tags",
+    };
     match kind {
         Kind::Network => {
             let mut network = super::network::visible(tx, caller, id).await?;
-            may_change(caller, &network.project_id, ACTION)?;
+            may_change(caller, &network.project_id, action)?;
             apply(&mut network.standard, change, now)?;
             network::update(tx, &network).await?;
             Ok(network.standard.tags)
         }
         Kind::Subnet => {
             let (mut subnet, _) = super::subnet::visible(tx, caller, id).await?;
-            may_change(caller, &subnet.project_id, ACTION)?;
+            may_change(caller, &subnet.project_id, action)?;
             apply(&mut subnet.standard, change, now)?;
             subnet::update(tx, &subnet).await?;
             Ok(subnet.standard.tags)
         }
         Kind::Port => {
             let mut port = super::port::visible(tx, caller, id).await?;
-            may_change(caller, &port.project_id, ACTION)?;
+            may_change(caller, &port.project_id, action)?;
             apply(&mut port.standard, change, now)?;
             port::update(tx, &port).await?;
             Ok(port.standard.tags)
         }
         Kind::Router => {
             let mut router = super::router::visible(tx, caller, id).await?;
-            may_change(caller, &router.project_id, ACTION)?;
+            may_change(caller, &router.project_id, action)?;
             apply(&mut router.standard, change, now)?;
             router::update(tx, &router).await?;
             Ok(router.standard.tags)
         }
         Kind::FloatingIp => {
             let mut floating = super::floating_ip::visible(tx, caller, id).await?;
-            may_change(caller, &floating.project_id, ACTION)?;
+            may_change(caller, &floating.project_id, action)?;
             apply(&mut floating.standard, change, now)?;
             floating_ip::update(tx, &floating).await?;
             Ok(floating.standard.tags)
         }
         Kind::SecurityGroup => {
             let mut group = super::security_group::visible(tx, caller, id).await?;
-            may_change(caller, &group.project_id, ACTION)?;
+            may_change(caller, &group.project_id, action)?;
             apply(&mut group.standard, change, now)?;
             security_group::update(tx, &group).await?;
             Ok(group.standard.tags)

@@ -72,6 +72,11 @@ impl OneOrMore {
 enum Entry {
     Rule(RuleText),
     Service(BTreeMap<String, RuleText>),
+    Nothing,
+}
+
+fn service_of(name: &str) -> Option<Service> {
+    Service::ALL.into_iter().find(|service| service.as_str() == name)
 }
 
 /// What the file says.
@@ -92,7 +97,10 @@ impl Overrides {
     }
 
     pub fn from_text(path: &Path, text: &str) -> Result<Self, PolicyError> {
-        let entries: Option<BTreeMap<String, Entry>> = serde_saphyr::from_str(text)
+        // Generated files are comments for the most part, and a parser of YAML takes only so many.
+        let is_comment = |line: &&str| line.trim_start().starts_with('#');
+        let lines: Vec<&str> = text.lines().map(|line| if is_comment(&line) { "" } else { line }).collect();
+        let entries: Option<BTreeMap<String, Entry>> = serde_saphyr::from_str(&lines.join("\n"))
             .map_err(|source| PolicyError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
         let mut overrides = Self { path: path.to_owned(), rules: BTreeMap::new() };
         for (name, entry) in entries.unwrap_or_default() {
@@ -100,8 +108,10 @@ impl Overrides {
                 Entry::Rule(text) => {
                     overrides.rules.insert((None, name), text);
                 }
+                Entry::Nothing if service_of(&name).is_some() => {}
+                Entry::Nothing => return Err(overrides.error(&name, "it has no check")),
                 Entry::Service(rules) => {
-                    let service = Service::ALL.into_iter().find(|service| service.as_str() == name);
+                    let service = service_of(&name);
                     let service = service.ok_or_else(|| overrides.error(&name, "it is no service's name"))?;
                     let rules = rules.into_iter().map(|(name, text)| ((Some(service), name), text));
                     overrides.rules.extend(rules);

@@ -46,11 +46,26 @@ pub enum PolicyError {
 }
 
 /// The rules in effect; cheap to clone, the same for all clones.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Policy {
     rules: Arc<RwLock<Arc<RuleSet>>>,
     file: Option<Arc<Path>>,
 }
+
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Policy").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Equal are those that share their rules.
+impl PartialEq for Policy {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rules, &other.rules)
+    }
+}
+
+impl Eq for Policy {}
 
 impl Default for Policy {
     /// OpenStack's defaults. Should they not parse (a test says that they do), nobody passes.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use updraft_core::Policy;
+use updraft_core::{Policy, RateLimits};
 
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
@@ -37,6 +37,12 @@ pub struct Config {
     agent_ca_file: Option<PathBuf>,
     /// The web console's folder; graphical consoles have no page of their own without it.
     novnc_dir: Option<PathBuf>,
+    /// Origins whose scripts may use the APIs, such as `https://dashboard.example`.
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    /// Requests a minute; see `updraft_core::RateLimits`.
+    #[serde(default)]
+    rate_limits: RateLimits,
     /// Changes to OpenStack's default rules: YAML, as oslo.policy reads it.
     policy_file: Option<PathBuf>,
     #[serde(default = "default_token_lifetime_s")]
@@ -118,6 +124,9 @@ impl Config {
         self.host_credential()?;
         self.agent_authority()?;
         self.secret("host_key_file", self.host_key_file.as_deref())?;
+        if let Some(origin) = self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
+            return refuse(format!("allowed_origins: '{origin}' is not scheme://host[:port]"));
+        }
         self.policy()?;
         Ok(())
     }
@@ -168,9 +177,18 @@ impl Config {
             agent_authority: self.agent_authority()?,
             novnc_directory: self.novnc_dir.clone(),
             audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
+            allowed_origins: self.allowed_origins.clone(),
+            rate_limits: self.rate_limits,
             policy: self.policy()?,
         })
     }
+}
+
+/// `scheme://host[:port]`, as browsers send it. (`*` would let every page speak for whoever reads it.)
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    host.is_some_and(|host| !host.is_empty() && host.bytes().all(plain))
 }
 
 #[cfg(test)]
@@ -204,6 +222,10 @@ mod tests {
             ("audit_retention_days = 0", "audit_retention_days"),
             ("public_endpoint = 'cloud.example'", "public_endpoint"),
             ("admin_password_file = '/nonexistent/password'", "admin_password_file"),
+            ("policy_file = '/nonexistent/policy.yaml'", "policy.yaml"),
+            ("allowed_origins = ['*']", "allowed_origins"),
+            ("allowed_origins = ['https://dashboard.example/path']", "allowed_origins"),
+            ("[rate_limits]\nrequests_per_planet = 1", "requests_per_planet"),
         ] {
             let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();
             assert!(problem.contains(named), "{line}: {problem}");

@@ -27,6 +27,13 @@ const MAX_CONNECTIONS: usize = 8192;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to send the head of a request, and stay silent between two.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// The head of a request, in bytes.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 128;
+/// Streams of an HTTP/2 connection that were reset before they were looked at (rapid reset, CVE-2023-44487); more
+/// ends the connection.
+const MAX_PENDING_RESETS: usize = 20;
 /// The rest after the system refused a connection (no file descriptor is left, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -95,8 +102,16 @@ where
     let peer = client.peer;
     let service = service_fn(move |request| answer(router.clone(), request, peer, is_secure));
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%peer, %error, "a connection broke off");
