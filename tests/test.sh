@@ -35,17 +35,36 @@ check() {
     fi
 }
 
-# cargo_tests NAME ARGUMENT...: `cargo test`, whose summary lines are added up.
-cargo_tests() {
-    local name=$1 status=0 good bad bad_runners failed_targets
-    shift
-    cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$output" || status=$?
+# Adds up what $output says: good, bad and bad_runners are the caller's.
+add_results() {
     read -r good bad bad_runners < <(awk '
         /^test result: / { good += $4; bad += $6; if ($3 != "ok.") bad_runners++ }
         END { print good + 0, bad + 0, bad_runners + 0 }' "$output")
     passed=$((passed + good))
     failed=$((failed + bad))
     while read -r test; do failures+=("$test"); done < <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$output")
+}
+
+# on_mariadb CRATE...: the unit tests of these crates of controller/ once more, on MariaDB instead of SQLite: the
+# programs that `cargo test` has just built and run.
+on_mariadb() {
+    local runs crate program good bad bad_runners
+    runs=$(sed -n 's/^ *Running unittests src.lib.rs (\(.*\))$/\1/p' "$output")
+    for crate in "$@"; do
+        program=$(realpath "$(grep "/updraft_$crate-[0-9a-f]*\$" <<<"$runs")") || { note_failure "$crate on MariaDB: not built"; continue; }
+        echo "     on MariaDB: $program"
+        (cd "controller/$crate" && UPDRAFT_TEST_DATABASE=mariadb "$program") 2>&1 | tee "$output" || true
+        add_results
+        [ $((good + bad)) -gt 0 ] || note_failure "$crate on MariaDB: the test program died"
+    done
+}
+
+# cargo_tests NAME ARGUMENT...: `cargo test`, whose summary lines are added up.
+cargo_tests() {
+    local name=$1 status=0 good bad bad_runners failed_targets
+    shift
+    cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$output" || status=$?
+    add_results
     # "error: 2 targets failed:" with a line for each. One without a summary line of its own has died.
     failed_targets=$(grep -cE '^    `-.*`$' "$output" || true)
     while [ "$failed_targets" -gt "$bad_runners" ]; do
@@ -84,6 +103,7 @@ check 'eBPF object is what its sources give' ebpf/build.sh --rebuild-check
 check 'programs are built' cargo build --release --locked --workspace --bins
 check 'guest image is built' tests/guest/build.sh
 cargo_tests 'cargo test' --release --workspace
+on_mariadb store core api
 
 for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done
 echo "$passed passed, $failed failed"

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 use updraft_core::{Config, Core, identity};
 use updraft_model::audit::{AuditEvent, AuditQuery};
-use updraft_store::Store;
+use updraft_peers::Database;
+use updraft_store::{DatabaseUrl, Store};
 use updraft_token::{KeyRepository, Tokens};
 
 pub(crate) const ADMIN_PASSWORD: &str = "correct horse";
@@ -17,6 +18,8 @@ pub(crate) struct TestCloud {
     pub core: Core,
     pub directory: TempDir,
     router: Router,
+    // After the core, which uses it.
+    database: Database,
 }
 
 /// What came back.
@@ -55,12 +58,18 @@ impl TestCloud {
     }
 
     pub async fn start_with(directory: TempDir, config: Config) -> Self {
-        let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
+        let database = Database::new(directory.path());
+        let store = Store::open(database.url().parse::<DatabaseUrl>().unwrap()).await.unwrap();
         let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
         let core = Core::new(store, Tokens::new(keys).unwrap(), config);
         identity::bootstrap::bootstrap(&core, Some(ADMIN_PASSWORD.into())).await.unwrap();
         updraft_core::image::clean_up(&core).await.unwrap();
-        Self { router: crate::router(core.clone()), core, directory }
+        Self { router: crate::router(core.clone()), core, directory, database }
+    }
+
+    /// What another controller opens to share the database.
+    pub fn database(&self) -> DatabaseUrl {
+        self.database.url().parse().unwrap()
     }
 
     /// One request through the whole router. Whatever a test asks for, a change that is answered 2xx leaves exactly

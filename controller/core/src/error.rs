@@ -100,8 +100,11 @@ impl From<StoreError> for Error {
                 Self::new(ErrorKind::Unavailable, "StorageFull", "The controller's disk is full.")
                     .because(error)
             }
-            StoreErrorKind::Busy => {
+            StoreErrorKind::Busy | StoreErrorKind::Conflict => {
                 Self::new(ErrorKind::Unavailable, "Busy", "The database is busy; try again.").because(error)
+            }
+            StoreErrorKind::TooLong => {
+                Self::bad_request("TooLong", "A value is longer than what can be kept.").because(error)
             }
             StoreErrorKind::Corrupt | StoreErrorKind::Broken => Self::internal(error),
         }

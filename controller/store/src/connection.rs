@@ -1,46 +1,62 @@
-use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{MySql, Sqlite, SqlitePool};
+use sqlx::{MySql, MySqlPool, Sqlite, SqlitePool};
 
-use crate::error::StoreError;
-use crate::migrations;
+use crate::counters::{Counters, StoreCounters};
+use crate::database_url::{DatabaseUrl, Kind};
+use crate::error::{Fault, StoreError};
 use crate::query::query;
+use crate::{migrations, mysql, transaction};
 
 /// A future that a transaction runs; see [`Store::write`].
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Connections that read at the same time. More wait for [`ACQUIRE_TIMEOUT`], then get `Busy`.
+/// SQLite connections that read at the same time. More wait for [`ACQUIRE_TIMEOUT`], then get `Busy`.
 const READERS: u32 = 8;
 /// How long a caller waits for a connection before the answer is "busy".
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's lock (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a MySQL server may take over one statement before its connection counts as lost.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
+/// The same for a change of the schema.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Added rows that a transaction remembers, for its audit event.
 const MAX_MADE: usize = 256;
 
 /// The database: cheap to clone, shared by everything in the controller.
 ///
-/// SQLite in WAL mode with one writer and several readers: writers never find the file locked by each
-/// other, and readers never wait. Every commit is on the disk before it is acknowledged.
+/// SQLite in WAL mode with one writer and several readers: writers never find the file locked by each other, and readers
+/// never wait. MySQL with several writers, each serializable; what conflicts is run again. Either way what a transaction
+/// has read still holds when it commits, and a commit is on the disk before it is acknowledged.
 #[derive(Clone, Debug)]
 pub struct Store {
-    writer: SqlitePool,
-    readers: SqlitePool,
+    pub(crate) backend: Backend,
+    pub(crate) counters: Arc<Counters>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Backend {
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    MySql { writers: MySqlPool, readers: MySqlPool },
 }
 
 /// One connection to the database, for as long as the value lives.
 #[derive(Debug)]
 pub struct Conn {
     connection: Connection,
+    /// Why nothing more may be done with it.
+    fault: Option<Fault>,
+    /// Where a lost connection is replaced from: reads may be repeated, what is inside a transaction may not.
+    spare: Option<MySqlPool>,
+    limit: Duration,
     /// (table, id) of the rows that were added, in their order.
     made: Vec<(String, String)>,
 }
@@ -49,8 +65,9 @@ pub struct Conn {
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(PoolConnection<Sqlite>),
-    #[allow(dead_code, reason = "its pool comes next")]
     MySql(PoolConnection<MySql>),
+    /// It was given up.
+    Gone,
 }
 
 /// What a database speaks, where it matters.
@@ -64,43 +81,32 @@ pub(crate) enum Dialect {
 /// A connection inside a write transaction.
 #[derive(Debug)]
 pub struct Tx {
-    conn: Conn,
+    pub(crate) conn: Conn,
 }
 
 impl Store {
-    /// Opens the database at `path`, makes it when it is missing, and brings its schema up to date.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrations::apply(&mut Conn::new(Connection::Sqlite(writer.acquire().await?))).await?;
-        let readers = pool(READERS).connect_with(options.pragma("query_only", "on")).await?;
-        Ok(Self { writer, readers })
+    /// Opens the database, makes SQLite's file when it is missing, and brings the schema up to date.
+    pub async fn open(database: impl Into<DatabaseUrl>) -> Result<Self, StoreError> {
+        let backend = Backend::open(&database.into()).await?;
+        let mut conn = backend.writer().await?;
+        conn.limit = MIGRATION_LIMIT;
+        migrations::apply(&mut conn).await?;
+        drop(conn);
+        Ok(Self { backend, counters: Arc::default() })
     }
 
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
     /// deadlock, but it keeps a reader from others for no use.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        Ok(Conn::new(Connection::Sqlite(self.readers.acquire().await?)))
+        self.backend.reader().await
     }
 
     /// Runs `work` in one write transaction: commits when it returns `Ok`, rolls back when it returns
     /// `Err` or panics.
     ///
     /// The work may run more than once: MySQL rolls one of two conflicting transactions back, and then a clone of
-    /// the closure starts from the beginning. So it must leave everything outside the transaction alone.
+    /// the closure starts from the beginning. So it must leave everything outside the transaction alone. `Conflict`
+    /// when it lost again and again.
     ///
     /// It runs in a task of its own, so a client that hangs up (its handler's future is dropped)
     /// never cuts a transaction in half nor leaves one open on the connection.
@@ -110,71 +116,87 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone + Send + 'static,
     {
-        let writer = self.writer.clone();
-        match tokio::spawn(async move { transact(&writer, work).await }).await {
+        let store = self.clone();
+        match tokio::spawn(async move { transaction::run(&store, work).await }).await {
             Ok(result) => result,
             Err(_) => Err(StoreError::broken("the transaction's task was cancelled").into()),
         }
     }
 
+    /// What happened since the start that an operator may want to see.
+    pub fn counters(&self) -> StoreCounters {
+        self.counters.read()
+    }
+
     /// Waits for what runs and closes the files.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
-    }
-}
-
-async fn transact<T, E, F>(writer: &SqlitePool, work: F) -> Result<T, E>
-where
-    E: From<StoreError>,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
-{
-    let connection = writer.acquire().await.map_err(StoreError::from)?;
-    let mut tx = Tx { conn: Conn::new(Connection::Sqlite(connection)) };
-    // IMMEDIATE: a transaction that starts by reading and then writes would get "busy" at once.
-    tx.statement("BEGIN IMMEDIATE").await?;
-    match AssertUnwindSafe(work(&mut tx)).catch_unwind().await {
-        Ok(Ok(value)) => match tx.statement("COMMIT").await {
-            Ok(()) => Ok(value),
-            Err(error) => {
-                tx.roll_back().await;
-                Err(error.into())
+        match &self.backend {
+            Backend::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
             }
-        },
-        Ok(Err(error)) => {
-            tx.roll_back().await;
-            Err(error)
-        }
-        Err(_panic) => {
-            tx.roll_back().await;
-            Err(StoreError::broken("the transaction's code panicked").into())
+            Backend::MySql { writers, readers } => {
+                readers.close().await;
+                writers.close().await;
+            }
         }
     }
 }
 
-impl Tx {
-    /// (table, id) of the rows that this transaction has added so far, up to [`MAX_MADE`]; of tables whose first
-    /// column is `id`.
-    pub fn made(&self) -> &[(String, String)] {
-        &self.conn.made
+async fn open_sqlite(path: &Path) -> Result<Backend, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT);
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    // The writer first: it makes the file.
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let readers = pool(READERS).connect_with(options.pragma("query_only", "on")).await?;
+    Ok(Backend::Sqlite { writer, readers })
+}
+
+impl Backend {
+    /// With the schema as it is.
+    pub async fn open(database: &DatabaseUrl) -> Result<Self, StoreError> {
+        match &database.0 {
+            Kind::Sqlite(path) => open_sqlite(path).await,
+            Kind::MySql(options) => {
+                let (writers, readers) = mysql::pools(options);
+                Ok(Self::MySql { writers, readers })
+            }
+        }
     }
 
-    async fn statement(&mut self, sql: &'static str) -> Result<(), StoreError> {
-        query(sql).execute(self).await?;
-        Ok(())
+    pub async fn writer(&self) -> Result<Conn, StoreError> {
+        Ok(Conn::new(match self {
+            Self::Sqlite { writer, .. } => Connection::Sqlite(writer.acquire().await?),
+            Self::MySql { writers, .. } => Connection::MySql(mysql::acquire(writers).await?),
+        }))
     }
 
-    /// SQLite may have rolled back by itself (a full disk); then there is nothing left to do.
-    async fn roll_back(&mut self) {
-        if let Err(error) = self.statement("ROLLBACK").await {
-            tracing::debug!(%error, "rollback");
+    async fn reader(&self) -> Result<Conn, StoreError> {
+        match self {
+            Self::Sqlite { readers, .. } => Ok(Conn::new(Connection::Sqlite(readers.acquire().await?))),
+            Self::MySql { readers, .. } => {
+                let connection = Connection::MySql(mysql::acquire(readers).await?);
+                Ok(Conn { spare: Some(readers.clone()), ..Conn::new(connection) })
+            }
         }
     }
 }
 
 impl Conn {
     fn new(connection: Connection) -> Self {
-        Self { connection, made: Vec::new() }
+        Self { connection, fault: None, spare: None, limit: STATEMENT_LIMIT, made: Vec::new() }
     }
 
     /// Notes a row that was added; for [`crate::query`] alone.
@@ -184,15 +206,70 @@ impl Conn {
         }
     }
 
-    /// The driver's connection, for [`crate::query`] alone.
-    pub(crate) fn raw(&mut self) -> &mut Connection {
-        &mut self.connection
+    /// The driver's connection, for [`crate::query`] alone. An error once something went wrong that took the
+    /// transaction with it: the next statement would be committed by itself.
+    pub(crate) fn raw(&mut self) -> Result<&mut Connection, StoreError> {
+        match self.fault {
+            Some(fault) => Err(StoreError::after(fault)),
+            None => Ok(&mut self.connection),
+        }
+    }
+
+    /// The same for the statements that end a transaction, whatever happened before.
+    pub(crate) fn mysql(&mut self) -> Option<&mut PoolConnection<MySql>> {
+        match &mut self.connection {
+            Connection::MySql(connection) => Some(connection),
+            Connection::Sqlite(_) | Connection::Gone => None,
+        }
+    }
+
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    /// How long one statement may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Looks at how a statement failed.
+    pub(crate) fn note(&mut self, error: &StoreError) {
+        self.fault = self.fault.or(error.fault());
+        if self.fault == Some(Fault::Lost) {
+            self.give_up();
+        }
+    }
+
+    /// Whether a read that failed may be repeated on another connection.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.spare.is_some()
+    }
+
+    /// Another connection in the place of a lost one; false when it is not lost, or there is no other.
+    pub(crate) async fn replace_lost(&mut self) -> Result<bool, StoreError> {
+        match (&self.spare, self.fault) {
+            (Some(readers), Some(Fault::Lost)) => {
+                self.connection = Connection::MySql(mysql::acquire(readers).await?);
+                self.fault = None;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Closes the connection without another word, so that nobody gets it in whatever state it is; the server rolls its
+    /// transaction back. A SQLite connection cannot be lost.
+    pub(crate) fn give_up(&mut self) {
+        if let Connection::MySql(connection) = std::mem::replace(&mut self.connection, Connection::Gone) {
+            // Detached, it does not count for the pool any more; dropped, its socket is closed.
+            drop(connection.detach());
+        }
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
         match self.connection {
             Connection::Sqlite(_) => Dialect::Sqlite,
-            Connection::MySql(_) => Dialect::MySql,
+            Connection::MySql(_) | Connection::Gone => Dialect::MySql,
         }
     }
 
@@ -206,6 +283,14 @@ impl Conn {
         .await?;
         row.ok_or_else(|| StoreError::broken("neither MariaDB 10.2 or newer nor MySQL 8 or newer"))?
             .try_get("name")
+    }
+}
+
+impl Tx {
+    /// (table, id) of the rows that this transaction has added so far, up to [`MAX_MADE`]; of tables whose first
+    /// column is `id`.
+    pub fn made(&self) -> &[(String, String)] {
+        &self.conn.made
     }
 }
 

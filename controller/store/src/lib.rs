@@ -5,10 +5,14 @@
 //! One file of queries per resource: `network/port.rs` has `insert`, `get`, `list`, `update`, `delete`.
 
 mod connection;
+mod counters;
+mod database_url;
 mod error;
 mod migrations;
+mod mysql;
 mod query;
 mod select;
+mod transaction;
 
 pub mod audit;
 pub mod compute;
@@ -21,4 +25,6 @@ pub mod network;
 mod tests;
 
 pub use connection::{BoxFuture, Conn, Store, Tx};
+pub use counters::StoreCounters;
+pub use database_url::DatabaseUrl;
 pub use error::{StoreError, StoreErrorKind};

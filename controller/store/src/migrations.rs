@@ -35,6 +35,10 @@ const MIGRATIONS: &[Migration] = &migrations! {
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT NOT NULL, name VARCHAR(255) NOT NULL, \
                        statements BIGINT NOT NULL, PRIMARY KEY (number))";
 
+/// Which transactions were committed, for those who lost the connection while they committed; see [`crate::mysql`].
+const MARKS: &str =
+    "CREATE TABLE IF NOT EXISTS transaction_marks (id VARCHAR(64) NOT NULL, PRIMARY KEY (id))";
+
 /// How long a controller waits while another, started at the same time, brings the schema up to date.
 const LOCK_TIMEOUT_S: i64 = 120;
 
@@ -94,7 +98,9 @@ async fn apply_missing(
     table_options: &str,
     checkpoint: Checkpoint<'_>,
 ) -> Result<(), StoreError> {
-    Query::composed(format!("{HISTORY}{table_options}"), Vec::new()).execute(conn).await?;
+    for table in [HISTORY, MARKS] {
+        Query::composed(format!("{table}{table_options}"), Vec::new()).execute(conn).await?;
+    }
     let row = query("SELECT COALESCE(MAX(number), 0) AS number FROM schema_history").fetch_one(conn).await?;
     let newest: i64 = row.try_get("number")?;
     if MIGRATIONS.last().is_none_or(|last| newest > last.number) {

@@ -1,5 +1,7 @@
 //! One statement for either database: text with `?` placeholders, owned values, rows read by column name.
 
+use std::time::Duration;
+
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{
@@ -7,7 +9,7 @@ use sqlx::{
 };
 
 use crate::connection::{Conn, Connection};
-use crate::error::StoreError;
+use crate::error::{Fault, StoreError};
 
 /// A value to bind.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +78,7 @@ where
 }
 
 /// A statement on its way to the database.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Query {
     sql: SqlStr,
     values: Vec<Value>,
@@ -106,31 +108,56 @@ impl Query {
         {
             conn.note_made(table, id);
         }
-        Ok(match conn.raw() {
+        let limit = conn.limit();
+        let result = match conn.raw()? {
             Connection::Sqlite(connection) => {
                 let arguments = sqlite_arguments(self.values)?;
-                sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected()
+                let done = sqlx::query_with(self.sql, arguments).execute(&mut **connection).await;
+                done.map(|done| done.rows_affected()).map_err(StoreError::from)
             }
             Connection::MySql(connection) => {
                 let arguments = mysql_arguments(self.values)?;
-                sqlx::query_with(self.sql, arguments).execute(&mut **connection).await?.rows_affected()
+                let done =
+                    in_time(limit, sqlx::query_with(self.sql, arguments).execute(&mut **connection)).await;
+                done.map(|done| done.rows_affected())
             }
-        })
+            Connection::Gone => Err(StoreError::after(Fault::Lost)),
+        };
+        result.inspect_err(|error| conn.note(error))
     }
 
+    /// All rows. A read outside of transactions whose connection is lost is repeated on another.
     pub async fn fetch_all(self, conn: &mut Conn) -> Result<Vec<Row>, StoreError> {
-        Ok(match conn.raw() {
+        let again = conn.has_spare().then(|| self.clone());
+        match (self.fetch(conn).await, again) {
+            (Err(error), Some(again)) => {
+                if conn.replace_lost().await? {
+                    again.fetch(conn).await
+                } else {
+                    Err(error)
+                }
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn fetch(self, conn: &mut Conn) -> Result<Vec<Row>, StoreError> {
+        let limit = conn.limit();
+        let result = match conn.raw()? {
             Connection::Sqlite(connection) => {
                 let arguments = sqlite_arguments(self.values)?;
-                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
+                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect()).map_err(StoreError::from)
             }
             Connection::MySql(connection) => {
                 let arguments = mysql_arguments(self.values)?;
-                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await?;
-                rows.into_iter().map(Row::MySql).collect()
+                let rows =
+                    in_time(limit, sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection)).await;
+                rows.map(|rows| rows.into_iter().map(Row::MySql).collect())
             }
-        })
+            Connection::Gone => Err(StoreError::after(Fault::Lost)),
+        };
+        result.inspect_err(|error| conn.note(error))
     }
 
     /// The first row, if there is one.
@@ -148,6 +175,17 @@ impl Query {
 fn table_with_id(sql: &str) -> Option<&str> {
     let (table, columns) = sql.strip_prefix("INSERT INTO ")?.split_once(" (")?;
     columns.starts_with("id,").then_some(table)
+}
+
+/// A server that says nothing for too long is as good as gone.
+async fn in_time<T>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, StoreError> {
+    match tokio::time::timeout(limit, statement).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(StoreError::after(Fault::Lost)),
+    }
 }
 
 fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {

@@ -5,12 +5,14 @@
 //! has failed then.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start its peers has failed")]
 
+mod database;
 mod mariadb;
 mod proxy;
 mod rabbitmq;
 mod scratch;
 mod server;
 
+pub use database::Database;
 pub use mariadb::{MariaDb, TestDatabase};
 pub use proxy::{Cut, Proxy};
 pub use rabbitmq::RabbitMq;

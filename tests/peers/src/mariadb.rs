@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use nix::sys::signal::Signal;
 
+use crate::proxy::Proxy;
 use crate::scratch::Scratch;
 use crate::server::{Server, free_ports, loopback};
 
@@ -172,13 +173,19 @@ impl TestDatabase {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// The same database, reached through a proxy of the server.
+    pub fn url_through(&self, proxy: &Proxy) -> String {
+        self.url.replace(&format!(":{}/", self.server.port), &format!(":{}/", proxy.port()))
+    }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         // A failed test is reported as it failed, whatever became of the server.
         if !std::thread::panicking() {
-            self.server.execute(&format!("DROP DATABASE {}", self.name));
+            // What a test left running may hold a table for a moment.
+            self.server.execute(&format!("SET lock_wait_timeout = 60; DROP DATABASE {}", self.name));
         }
     }
 }

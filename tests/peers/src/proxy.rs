@@ -55,6 +55,11 @@ impl Proxy {
         *self.plan.lock().unwrap() = Some(cut);
     }
 
+    /// Cuts nothing any more.
+    pub fn pass(&self) {
+        *self.plan.lock().unwrap() = None;
+    }
+
     /// Whether the cut that was asked for last is still to come.
     pub fn is_armed(&self) -> bool {
         self.plan.lock().unwrap().is_some()

@@ -6,7 +6,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use updraft_dataplane_api::net::{self, NetConfig};
 use updraft_model::network::{Port, PortStatus};
-use updraft_store::Store;
+use updraft_peers::Database;
+use updraft_store::{DatabaseUrl, Store};
 use updraft_token::{KeyRepository, Tokens};
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ struct Scene {
     subnet: String,
     router: String,
     public: String,
+    _database: Database,
     _directory: TempDir,
 }
 
@@ -48,7 +50,8 @@ fn read<T: serde::de::DeserializeOwned>(fields: serde_json::Value) -> Vec<T> {
 /// A network with a router to the outside, as the demonstration makes them.
 async fn scene() -> Scene {
     let directory = tempfile::tempdir().unwrap();
-    let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
+    let database = Database::new(directory.path());
+    let store = Store::open(database.url().parse::<DatabaseUrl>().unwrap()).await.unwrap();
     let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
     let core = Core::new(store, Tokens::new(keys).unwrap(), Config::new(directory.path().join("images")));
     let (admin, caller) =
@@ -65,7 +68,7 @@ async fn scene() -> Scene {
     let router = router::create(&core, &caller, fields).await.unwrap().remove(0).id;
     let interface = serde_json::from_value(json!({"subnet_id": subnet})).unwrap();
     router_interface::add(&core, &caller, &router, interface).await.unwrap();
-    Scene { core, caller, admin, network, subnet, router, public, _directory: directory }
+    Scene { core, caller, admin, network, subnet, router, public, _database: database, _directory: directory }
 }
 
 impl Scene {

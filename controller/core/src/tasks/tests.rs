@@ -11,10 +11,11 @@ use updraft_model::compute::{
     Flavor, FlavorSnapshot, PowerState, Program, Server, Step, TaskState, TaskStatus, VmState,
 };
 use updraft_model::image::{DiskFormat, Image, ImageData, ImageStatus, Visibility};
+use updraft_peers::Database;
 use updraft_sim::SimulatedHost;
-use updraft_store::Store;
 use updraft_store::compute::{flavor, host, server, task};
 use updraft_store::image::record;
+use updraft_store::{DatabaseUrl, Store};
 use updraft_token::{KeyRepository, Tokens};
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::server_create::CreateServer;
@@ -98,6 +99,7 @@ struct Cloud {
     core: Core,
     host: SimulatedHost,
     caller: Caller,
+    _database: Database,
     _directory: TempDir,
 }
 
@@ -106,7 +108,8 @@ impl Cloud {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::new(directory.path().join("images"));
         config.host_credential = Some(CREDENTIAL.to_owned().into());
-        let store = Store::open(&directory.path().join("updraft.sqlite")).await.unwrap();
+        let database = Database::new(directory.path());
+        let store = Store::open(database.url().parse::<DatabaseUrl>().unwrap()).await.unwrap();
         let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
         let core = Core::new(store, Tokens::new(keys).unwrap(), config);
         crate::host::register_own(&core).await.unwrap();
@@ -122,7 +125,13 @@ impl Cloud {
             request_id: "req-1".into(),
             ..Caller::default()
         };
-        let cloud = Self { core, host: SimulatedHost::new("node-1"), caller, _directory: directory };
+        let cloud = Self {
+            core,
+            host: SimulatedHost::new("node-1"),
+            caller,
+            _database: database,
+            _directory: directory,
+        };
         cloud.offer().await;
         cloud.report().await;
         cloud

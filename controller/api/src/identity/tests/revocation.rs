@@ -66,7 +66,7 @@ async fn threats_8_what_one_controller_revokes_is_dead_on_the_others_at_once() {
     let admin = cloud.admin().await;
     let (_, user_id, alice) = cloud.tenant("alice", "member").await;
     // A second controller over the same database and keys.
-    let store = Store::open(&cloud.directory.path().join("updraft.sqlite")).await.unwrap();
+    let store = Store::open(cloud.database()).await.unwrap();
     let keys = KeyRepository::open_or_create(&cloud.directory.path().join("keys")).unwrap();
     let other = Core::new(store, Tokens::new(keys).unwrap(), cloud.core.config.clone());
     let check = async |token: &str| {

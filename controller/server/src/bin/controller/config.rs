@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use updraft_core::{Policy, RateLimits};
+use updraft_store::{DatabaseUrl, StoreError};
 
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
@@ -15,8 +16,10 @@ use crate::tls::{Certificate, TlsFiles};
 pub struct Config {
     /// Where the APIs are served.
     pub listen: SocketAddr,
-    /// The SQLite file; made when it is missing.
-    pub database: PathBuf,
+    /// SQLite's file (made when it is missing), or `mysql://USER@HOST:PORT/DATABASE`; see [`DatabaseUrl`].
+    database: String,
+    /// What the database server asks the user for.
+    database_password_file: Option<PathBuf>,
     /// Where images lie.
     pub images_dir: PathBuf,
     /// Where the token keys lie; made when it is missing.
@@ -120,6 +123,7 @@ impl Config {
         if let Some(files) = self.tls.clone() {
             Certificate::load(files).map_err(|source| Error::Tls { source })?;
         }
+        self.database()?;
         self.admin_password()?;
         self.host_credential()?;
         self.agent_authority()?;
@@ -129,6 +133,20 @@ impl Config {
         }
         self.policy()?;
         Ok(())
+    }
+
+    /// Where the truth is kept.
+    pub fn database(&self) -> Result<DatabaseUrl, Error> {
+        let url: DatabaseUrl = self.database.parse().map_err(|error: StoreError| {
+            Error::setting(&self.path, format!("database: {}", error.context))
+        })?;
+        match self.secret("database_password_file", self.database_password_file.as_deref())? {
+            Some(_) if url.file().is_some() => {
+                Err(Error::setting(&self.path, "database_password_file: a file has no password"))
+            }
+            Some(password) => Ok(url.with_password(&password)),
+            None => Ok(url),
+        }
     }
 
     /// The first administrator's password.
@@ -213,8 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn a_database_server_may_take_the_place_of_the_file() {
+        let text = LEAST.replace("'/d'", "'mysql://cloud@db/updraft?ssl-mode=REQUIRED'");
+        let config = load(&text).unwrap();
+        assert_eq!(config.database().unwrap().to_string(), "mysql://cloud@db:3306/updraft");
+        let problem = load(&LEAST.replace("'/d'", "'mysql://cloud:secret@db/updraft'")).unwrap_err();
+        assert!(problem.contains("password") && !problem.contains("secret"), "{problem}");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (line, named) in [
+            ("database_password_file = '/dev/null'", "database_password_file"),
             ("image_dir = '/typo'", "image_dir"),
             ("token_lifetime_s = 5", "token_lifetime_s"),
             ("token_key_rotation_s = 5", "token_key_rotation_s"),

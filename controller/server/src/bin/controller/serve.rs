@@ -67,16 +67,19 @@ fn acceptor(config: &Config) -> Result<Option<TlsAcceptor>, Error> {
 }
 
 async fn open(config: &Config) -> Result<Core, Error> {
-    if let Some(directory) = config.database.parent() {
+    let database = config.database()?;
+    if let Some(directory) = database.file().and_then(Path::parent) {
         make_directory(directory)?;
     }
     make_directory(&config.images_dir)?;
     let keys = KeyRepository::open_or_create(&config.keys_dir).and_then(Tokens::new);
     let tokens = keys.map_err(|source| Error::Keys { source })?;
-    let store = Store::open(&config.database).await.map_err(|source| Error::Store { source })?;
-    // Password hashes and console secrets are in it.
-    fs::set_permissions(&config.database, fs::Permissions::from_mode(0o600))
-        .map_err(Error::io(format!("cannot protect {}", config.database.display())))?;
+    let store = Store::open(&database).await.map_err(|source| Error::Store { source })?;
+    if let Some(file) = database.file() {
+        // Password hashes and console secrets are in it.
+        fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+            .map_err(Error::io(format!("cannot protect {}", file.display())))?;
+    }
     Ok(Core::new(store, tokens, config.core()?))
 }
 

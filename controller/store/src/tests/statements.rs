@@ -1,0 +1,110 @@
+//! Every statement of this crate is one that both databases understand. A statement's text has to be a literal
+//! (`query` takes `&'static str`), so the literals of the sources are all there is; what `Select` adds to them runs
+//! when the suite runs on both databases.
+
+use std::fs;
+use std::path::Path;
+
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+use updraft_peers::MariaDb;
+
+use crate::connection::{Backend, Connection};
+use crate::{DatabaseUrl, Store};
+
+#[tokio::test]
+async fn every_statement_is_understood_by_both_databases() {
+    let mut statements = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut statements);
+    assert!(statements.len() > 150, "only {} statements were found", statements.len());
+    let directory = tempfile::tempdir().unwrap();
+    let database = MariaDb::shared_database();
+    let file = directory.path().join("updraft.sqlite");
+    let mut problems = Vec::new();
+    for url in [DatabaseUrl::sqlite(file), database.url.parse().unwrap()] {
+        Store::open(&url).await.unwrap();
+        let mut conn = Backend::open(&url).await.unwrap().writer().await.unwrap();
+        for (place, statement) in &statements {
+            if url.file().is_some() && is_of_mysql_alone(place, statement) {
+                continue;
+            }
+            let text = AssertSqlSafe(statement.clone()).into_sql_str();
+            let prepared = match conn.raw().unwrap() {
+                Connection::Sqlite(connection) => connection.prepare(text).await.map(drop),
+                Connection::MySql(connection) => connection.prepare(text).await.map(drop),
+                Connection::Gone => panic!("the connection is gone"),
+            };
+            if let Err(error) = prepared {
+                problems.push(format!("{place} on {url}: {statement}: {error}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// What only a server is asked: for locks, for marks, about itself.
+fn is_of_mysql_alone(place: &str, statement: &str) -> bool {
+    place == "src/mysql.rs" || statement.contains("_LOCK(") || statement.contains("information_schema")
+}
+
+fn collect(folder: &Path, statements: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, statements);
+        } else if !path.to_string_lossy().contains("/tests") {
+            let place = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+            for literal in literals(&fs::read_to_string(&path).unwrap()) {
+                // A verb alone is something that the code looks for.
+                let is_whole = literal.split_whitespace().count() > 2;
+                if is_whole
+                    && ["SELECT ", "INSERT ", "UPDATE ", "DELETE "]
+                        .iter()
+                        .any(|verb| literal.starts_with(verb))
+                {
+                    statements.push((place.clone(), literal));
+                }
+            }
+        }
+    }
+}
+
+/// The string literals of a source, with continued lines joined.
+fn literals(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = source.char_indices().map(|(_, character)| character).peekable();
+    while let Some(character) = rest.next() {
+        match character {
+            '/' if rest.peek() == Some(&'/') => {
+                while rest.next().is_some_and(|character| character != '\n') {}
+            }
+            // A character literal, '"' or '\'' among them; a lifetime has no closing quote near it.
+            '\'' => match (rest.next(), rest.peek()) {
+                (Some('\\'), _) => drop((rest.next(), rest.next())),
+                (Some(_), Some('\'')) => drop(rest.next()),
+                _ => {}
+            },
+            '"' => {
+                let mut literal = String::new();
+                while let Some(character) = rest.next() {
+                    match character {
+                        '"' => break,
+                        '\\' if rest.peek() == Some(&'\n') => {
+                            while rest.next_if(|character| character.is_whitespace()).is_some() {}
+                        }
+                        '\\' => literal.extend(rest.next()),
+                        other => literal.push(other),
+                    }
+                }
+                found.push(literal);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn literals_are_found_whole() {
+    let source = "// \"no\"\nlet a = '\"'; f(\"SELECT \\\n    1\", 'x', \"\\\"q\\\"\"); fn g<'a>(b: &'a str) { \"c\" }";
+    assert_eq!(literals(source), ["SELECT 1", "\"q\"", "c"]);
+}
