@@ -55,7 +55,11 @@ pub fn cores() -> Option<(usize, usize)> {
     Some((cores.next()?, cores.next()?))
 }
 
-fn pin(core: Core) -> Result<(), Failure> {
+/// Moves the calling thread, and what it starts from now on, to a core.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn pin(core: Core) -> Result<(), Failure> {
     let Some((frontend, backend)) = cores() else { return Ok(()) };
     let mut set = CpuSet::new();
     match core {

@@ -5,10 +5,12 @@
 
 mod backend;
 mod frames;
+mod http;
 mod measure;
 mod nic;
 mod report;
 mod scenarios;
+mod servers;
 mod switches;
 mod target;
 

@@ -41,6 +41,8 @@ pub struct Run {
     pub p99_us: f64,
     /// CPU time of the backend for one request.
     pub cpu_us: f64,
+    /// Resident memory of the backend, where a bench is about it.
+    pub memory_mib: f64,
 }
 
 impl Run {
@@ -56,6 +58,7 @@ impl Run {
             p50_us: at(0.50),
             p99_us: at(0.99),
             cpu_us: cpu.as_secs_f64() * 1e6 / count.max(1) as f64,
+            memory_mib: 0.0,
         }
     }
 
@@ -66,6 +69,7 @@ impl Run {
             p50_us: median(runs.iter().map(|run| run.p50_us)),
             p99_us: median(runs.iter().map(|run| run.p99_us)),
             cpu_us: median(runs.iter().map(|run| run.cpu_us)),
+            memory_mib: median(runs.iter().map(|run| run.memory_mib)),
         }
     }
 }
@@ -148,6 +152,17 @@ impl SystemCalls {
 fn total_calls(table: &str) -> Option<u64> {
     let line = table.lines().find(|line| line.trim_end().ends_with("total"))?;
     line.split_whitespace().next()?.parse().ok()
+}
+
+/// Resident memory of a process (`VmRSS`).
+///
+/// # Errors
+/// The process is gone.
+pub fn resident_mib(pid: u32) -> Result<f64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.map(|kib| kib / 1024.0).ok_or_else(|| Failure::new("no VmRSS"))
 }
 
 /// What the figures were taken on.

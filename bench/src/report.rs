@@ -33,6 +33,10 @@ pub enum Figure {
     Rate,
     /// Median latency; less is better.
     Latency,
+    /// The latency that one request in a hundred exceeds; less is better.
+    Tail,
+    /// Resident memory; less is better.
+    Memory,
 }
 
 impl Figure {
@@ -40,13 +44,16 @@ impl Figure {
         match self {
             Self::Rate => run.rate_per_s,
             Self::Latency => run.p50_us,
+            Self::Tail => run.p99_us,
+            Self::Memory => run.memory_mib,
         }
     }
 
     fn text(self, value: f64) -> String {
         match self {
             Self::Rate => format!("{value:.0}/s"),
-            Self::Latency => format!("{value:.2}us"),
+            Self::Latency | Self::Tail => format!("{value:.2}us"),
+            Self::Memory => format!("{value:.1}MiB"),
         }
     }
 
@@ -54,7 +61,7 @@ impl Figure {
     fn ratio(self, ours: f64, theirs: f64) -> f64 {
         match self {
             Self::Rate => ours / theirs,
-            Self::Latency => theirs / ours,
+            Self::Latency | Self::Tail | Self::Memory => theirs / ours,
         }
     }
 }
@@ -85,6 +92,7 @@ impl Report<'_> {
             ratio_limit: limit.map(|limit| self.figure.ratio(figure(&ours), figure(&limit))),
             over_limit_us: limit.map(|limit| ours.p50_us - limit.p50_us),
             cpu_ratio: ours.cpu_us / peer.cpu_us,
+            ours: figure(&ours),
         }
     }
 
@@ -118,7 +126,7 @@ impl Report<'_> {
             machine(),
             self.ours.runs.len()
         );
-        table.push_str("| | rate | p50 | p99 | CPU each | system calls each | rates of all runs |\n|---|---|---|---|---|---|---|\n");
+        table.push_str("| | rate | p50 | p99 | CPU each | memory | system calls each | rates of all runs |\n|---|---|---|---|---|---|---|---|\n");
         for participant in self.participants() {
             let run = participant.median();
             let calls = participant.system_calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"));
@@ -126,12 +134,13 @@ impl Report<'_> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 table,
-                "| {} | {:.0}/s | {} | {} | {} | {calls} | {} |",
+                "| {} | {:.0}/s | {} | {} | {} | {} | {calls} | {} |",
                 participant.name,
                 run.rate_per_s,
                 microseconds(run.p50_us),
                 microseconds(run.p99_us),
                 microseconds(run.cpu_us),
+                if run.memory_mib == 0.0 { "-".to_owned() } else { format!("{:.1} MiB", run.memory_mib) },
                 all.join(" ")
             );
         }

@@ -1,6 +1,7 @@
 //! What can be run. A scenario runs its participants in turn and gives a report.
 
 mod blk;
+mod identity;
 mod net;
 
 use crate::measure::Failure;
@@ -20,6 +21,11 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "blk-null", measure: blk::null },
     Scenario { name: "blk-mapped", measure: blk::mapped },
     Scenario { name: "net-64b-sg", measure: net::small_frames },
+    Scenario { name: "identity-validate", measure: identity::validate },
+    Scenario { name: "identity-issue", measure: identity::issue },
+    Scenario { name: "identity-logins", measure: identity::logins },
+    Scenario { name: "image-list-1000", measure: identity::thousand_images },
+    Scenario { name: "controller-idle", measure: identity::idle_memory },
 ];
 
 /// # Errors

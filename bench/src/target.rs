@@ -29,6 +29,10 @@ pub struct Target {
     pub max_over_limit_us: Option<f64>,
     /// Our CPU time for one request by the peer's.
     pub max_cpu_ratio: Option<f64>,
+    /// Our own figure, where less is better: microseconds or MiB.
+    pub max_ours: Option<f64>,
+    /// Our own figure, where more is better: requests a second.
+    pub min_ours: Option<f64>,
 }
 
 /// What was reached.
@@ -41,6 +45,8 @@ pub struct Reached {
     pub ratio_limit: Option<f64>,
     pub over_limit_us: Option<f64>,
     pub cpu_ratio: f64,
+    /// Our own figure.
+    pub ours: f64,
 }
 
 impl Target {
@@ -57,6 +63,8 @@ impl Target {
             && at_least(self.min_ratio_limit, reached.ratio_limit)
             && at_most(self.max_over_limit_us, reached.over_limit_us)
             && at_most(self.max_cpu_ratio, Some(reached.cpu_ratio))
+            && at_most(self.max_ours, Some(reached.ours))
+            && at_least(self.min_ours, Some(reached.ours))
     }
 }
 
@@ -83,6 +91,7 @@ mod tests {
             ratio_limit: Some(0.9),
             over_limit_us: None,
             cpu_ratio: 0.3,
+            ours: 0.0,
         };
         assert!(target.is_met(&good));
         assert!(!target.is_met(&Reached { ratio_peer: 2.4, ..good }));
