@@ -16,6 +16,8 @@ cargo_bin=${CARGO_HOME:-$HOME/.cargo}/bin
 PATH=$PATH:$cargo_bin
 rust_version=1.95
 openstackclient_version=10.5.0
+keystonemiddleware_version=10.12.0
+tempest_version=47.0.0
 bpf_linker_version=0.13.0
 cargo_deny_version=0.20.2
 
@@ -141,12 +143,14 @@ packages_of() {
         need "the other database that the controller runs on" mariadb-server-core mariadb-client-core
         need "the bus between controllers" rabbitmq-server
         need "the graphical console in a real browser" chromium
+        need "home of tempest" python3-venv
         ;;
     soak) need "an ordinary cloud image to boot" debootstrap ;;
     bench)
         need "load, and the limit to compare with" fio qemu-utils qemu-system-common
         need "peers and limit of the network benches" openvswitch-switch-dpdk dpdk dpdk-dev
         need "counting system calls" strace
+        need "the peer of the identity benches" python3-keystone uwsgi-core uwsgi-plugin-python3
         ;;
     *) die "unknown group $1 (build run guest client ebpf test soak bench)" ;;
     esac
@@ -160,7 +164,10 @@ finish_group() {
         # tests/guest/build.sh downloads packages, for which apt needs its lists.
         compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || refresh_lists
         ;;
-    client) install_client ;;
+    client)
+        python_program venv openstack "the demo and the tests drive the cloud with it, and its middleware must take our tokens" \
+            "python-openstackclient==$openstackclient_version" "keystonemiddleware==$keystonemiddleware_version"
+        ;;
     ebpf)
         # Its build asks the llvm-config that it finds first.
         LLVM_PREFIX=/usr/lib/llvm-22 PATH=/usr/lib/llvm-22/bin:$PATH cargo_tool bpf-linker $bpf_linker_version "links the XDP program" \
@@ -172,18 +179,24 @@ finish_group() {
             say "installing rustfmt and clippy: format and lints"
             rustup component add rustfmt clippy
         fi
+        python_program tempest tempest "OpenStack's own tests of its APIs" "tempest==$tempest_version"
         cargo_tool cargo-deny $cargo_deny_version "checks licences and sources of dependencies" --no-default-features
         ;;
     esac
 }
 
-install_client() {
-    local venv=$cache/venv
-    compgen -G "$venv/lib/python3*/site-packages/python_openstackclient-$openstackclient_version.dist-info" >/dev/null &&
-        [ -x "$venv/bin/openstack" ] && return
-    say "installing python-openstackclient $openstackclient_version into $venv: the demo and the tests drive the cloud with it"
+# python_program VENV PROGRAM REASON PACKAGE==VERSION...: from the Python package index, into a folder of its own.
+python_program() {
+    local venv=$cache/$1 program=$2 reason=$3 wanted missing=no
+    shift 3
+    for wanted in "$@"; do
+        wanted=${wanted//-/_}
+        compgen -G "$venv/lib/python3*/site-packages/${wanted/==/-}.dist-info" >/dev/null || missing=yes
+    done
+    [ $missing = no ] && [ -x "$venv/bin/$program" ] && return
+    say "installing $* into $venv: $reason"
     python3 -m venv "$venv"
-    "$venv/bin/pip" install -q --disable-pip-version-check "python-openstackclient==$openstackclient_version"
+    "$venv/bin/pip" install -q --disable-pip-version-check "$@"
 }
 
 main() {

@@ -75,6 +75,17 @@ cargo_tests() {
     [ "$good" -gt 0 ] || [ "$status" != 0 ] || note_failure "$name: no test ran"
 }
 
+# tempest_tests NAME: OpenStack's own tests; the last line says how many.
+tempest_tests() {
+    local name=$1 status=0 good bad
+    tests/tempest/run.sh 2>&1 | tee "$output" || status=$?
+    read -r good bad < <(sed -n 's/^tempest: \([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$output") || true
+    passed=$((passed + ${good:-0}))
+    failed=$((failed + ${bad:-0}))
+    while read -r test; do failures+=("tempest: $test"); done < <(sed -n 's/^{[0-9]*} \(.*\) \[.*\.\.\. FAILED$/\1/p' "$output")
+    [ "$status" = 0 ] || [ "${bad:-0}" -gt 0 ] || note_failure "$name ended with $status"
+}
+
 scripts_are_clean() {
     local scripts guest_scripts
     mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
@@ -103,7 +114,8 @@ check 'eBPF object is what its sources give' ebpf/build.sh --rebuild-check
 check 'programs are built' cargo build --release --locked --workspace --bins
 check 'guest image is built' tests/guest/build.sh
 cargo_tests 'cargo test' --release --workspace
-on_mariadb store core api
+on_mariadb store
+tempest_tests 'tempest (identity and image, smoke)'
 
 for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done
 echo "$passed passed, $failed failed"

@@ -3,6 +3,7 @@
 //! Each module holds one rule as plain functions from text to findings, so that the rule itself can be tested on a few
 //! lines; `tests/house.rs` applies all of them to the repository. A finding is one line: where, what, what to do.
 
+pub mod advisories;
 pub mod arrows;
 pub mod budget;
 pub mod exceptions;

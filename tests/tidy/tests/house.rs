@@ -4,7 +4,7 @@
 
 use updraft_tidy::arrows::{self, Crate};
 use updraft_tidy::exceptions::{self, Exceptions};
-use updraft_tidy::{Finding, budget, layout, readme, repository, safety, words};
+use updraft_tidy::{Finding, advisories, budget, layout, readme, repository, safety, words};
 
 /// All findings at once: whoever mends one wants to see the others.
 fn none(findings: Vec<Finding>) {
@@ -125,4 +125,16 @@ fn nothing_is_of_one_machine() {
     let files = repository::files();
     let texts = files.iter().filter_map(|path| repository::text(path).map(|text| (path, text)));
     none(texts.flat_map(|(path, text)| words::check_machine(path, &text)).collect());
+}
+
+/// The advisories that concern identity and images, 2011 to 2026: none may be dropped from the list.
+const ADVISORIES: usize = 66;
+
+#[test]
+fn every_advisory_has_a_test_or_a_reason() {
+    let text = repository::text("tests/ossa.toml").expect("the list of advisories is there");
+    let all = advisories::parse(&text).unwrap_or_else(|error| panic!("tests/ossa.toml: {error}"));
+    let concern = |service: &str| all.values().filter(|advisory| advisory.service == service).count();
+    assert!(concern("identity") + concern("image") >= ADVISORIES, "an advisory is missing");
+    none(advisories::check(&all, repository::text));
 }
