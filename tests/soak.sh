@@ -29,6 +29,8 @@ say "an ordinary cloud image"
 tests -p updraft-e2e --test ordinary_image -- --ignored --nocapture
 say "$UPDRAFT_KILLS kills of blkd and of netd"
 tests -p updraft-e2e --test kills -- --ignored --nocapture
+say "$UPDRAFT_KILLS kills during image imports"
+UPDRAFT_KILL_TRIALS=$UPDRAFT_KILLS tests -p updraft-server --test import_kills -- --nocapture
 for round in $(seq "$rounds"); do
     say "faults, round $round of $rounds"
     tests -p updraft-e2e --test faults

@@ -14,6 +14,7 @@ pub mod inspect;
 mod layer;
 mod manage;
 mod qcow2;
+pub mod scanner;
 #[cfg(test)]
 mod tests;
 mod volume;

@@ -1,28 +1,58 @@
-//! `/v2/info`: what this deployment offers.
+//! What this image service can do and where it keeps data: `/v2/info/*`, `/v2/stores/*`.
 
-use axum::routing::get;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use updraft_core::Core;
+use updraft_core::image::import::{METHODS, STORE};
+use updraft_core::image::{self, location};
 
 use crate::http::{Answer, Call};
 
-/// The one place where images lie.
-pub(super) const STORE: &str = "local";
+const DESCRIPTION: &str = "The controller's own disk";
 
 pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/info/import", get(import)).route("/info/stores", get(stores))
+    Router::new()
+        .route("/info/import", get(import_methods))
+        .route("/info/stores", get(stores))
+        .route("/info/stores/detail", get(stores_detail))
+        .route("/info/usage", get(usage))
+        .route("/stores/{store_id}/{image_id}", delete(delete_from_store))
 }
 
-/// Images are uploaded by `PUT file`; there is no import.
-async fn import(_call: Call) -> Answer<Json<Value>> {
-    Ok(Json(json!({
-        "import-methods": {"description": "Import methods available.", "type": "array", "value": []},
-    })))
+async fn import_methods(_call: Call) -> Json<Value> {
+    Json(json!({
+        "import-methods": {"description": "Import methods available.", "type": "array", "value": METHODS},
+    }))
 }
 
-async fn stores(_call: Call) -> Answer<Json<Value>> {
-    Ok(Json(
-        json!({"stores": [{"id": STORE, "default": "true", "description": "The controller's own disk"}]}),
-    ))
+async fn stores(_call: Call) -> Json<Value> {
+    Json(json!({"stores": [{"id": STORE, "default": "true", "description": DESCRIPTION}]}))
+}
+
+/// The store's properties name no path: it is nobody's business but the operator's, who chose it.
+async fn stores_detail(Call { caller, .. }: Call) -> Answer<Json<Value>> {
+    location::require_service(&caller)?;
+    Ok(Json(json!({"stores": [{
+        "id": STORE,
+        "type": "file",
+        "default": "true",
+        "description": DESCRIPTION,
+        "weight": 0,
+        "properties": {"thin_provisioning": true},
+    }]})))
+}
+
+async fn usage(Call { caller, .. }: Call) -> Answer<Json<Value>> {
+    Ok(Json(json!({"usage": image::usage(&caller)?})))
+}
+
+async fn delete_from_store(
+    Call { core, caller, .. }: Call,
+    Path((store_id, image_id)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    image::delete_from_store(&core, &caller, &store_id, &image_id).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,10 +1,13 @@
 //! The image API, v2.
 
+mod cache;
 mod discovery;
 mod images;
 mod info;
 mod members;
+mod metadefs;
 mod schemas;
+mod tasks;
 
 #[cfg(test)]
 mod tests;
@@ -21,7 +24,10 @@ pub fn routes() -> Router<Core> {
         .merge(images::routes())
         .merge(members::routes())
         .merge(info::routes())
-        .merge(schemas::routes());
+        .merge(schemas::routes())
+        .merge(metadefs::routes())
+        .merge(tasks::routes())
+        .merge(cache::routes());
     Router::new()
         .route("/", get(discovery::multiple_choices))
         .route("/versions", get(discovery::versions))

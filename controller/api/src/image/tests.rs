@@ -1,3 +1,7 @@
+mod imports;
+mod metadefs;
+mod rules;
+
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::Command;
@@ -69,9 +73,11 @@ fn chunked(data: &[u8]) -> Body {
     Body::from_stream(stream::iter(pieces))
 }
 
+/// The images that have files, or a file's whole name when it is a stranger's.
 fn files(cloud: &TestCloud) -> Vec<String> {
     let entries = std::fs::read_dir(cloud.directory.path().join("images")).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.map(|name| if name.len() == 73 { name[..36].to_owned() } else { name }).collect()
 }
 
 #[tokio::test]
@@ -148,7 +154,7 @@ async fn content_is_judged_not_its_name_and_a_refusal_leaves_nothing() {
         let id = queued(&cloud, &token, declared).await;
         let refused = upload(&cloud, &token, &id, chunked(&data)).await;
         let body = String::from_utf8(refused.bytes).unwrap();
-        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{body}");
         assert!(body.contains(expected) && body.starts_with("<html>"), "{body}");
         assert!(!body.contains("shadow"), "{body}");
         let shown = cloud.get(&format!("/image/v2/images/{id}"), &token).await;
@@ -247,9 +253,12 @@ async fn a_kill_during_an_upload_is_cleaned_up_at_the_next_start() {
         () = async { while cloud.get(&path, &token).await.text("/status") != "saving" {} } => {}
     }
     let images = cloud.directory.path().join("images");
-    let stray = uuid::Uuid::new_v4().to_string();
+    let stray = format!("{}.{}", uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     std::fs::write(images.join(&stray), "x").unwrap();
     std::fs::write(images.join("operator.txt"), "x").unwrap();
+    image::clean_up(&cloud.core).await.unwrap();
+    assert_eq!(cloud.get(&path, &token).await.text("/status"), "saving", "whoever is heard of is left alone");
+    cloud.core.clock.advance(cloud.core.config.image_lease * 2);
     image::clean_up(&cloud.core).await.unwrap();
     assert_eq!(cloud.get(&path, &token).await.text("/status"), "queued");
     let mut left = files(&cloud);
@@ -306,7 +315,7 @@ async fn formats_that_cannot_be_used_are_refused_at_once() {
     let cloud = TestCloud::start().await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
     for fields in [
-        json!({"disk_format": "vmdk"}),
+        json!({"disk_format": "ploop"}),
         json!({"container_format": "docker"}),
         json!({"name": 5}),
         json!({"id": "../../etc/passwd"}),

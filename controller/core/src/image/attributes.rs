@@ -30,6 +30,10 @@ const READ_ONLY: [&str; 15] = [
     "stores",
 ];
 
+/// What no property may be called: Glance's own, of earlier versions and of imports under way.
+const RESERVED: [&str; 3] = ["location", "deleted", "deleted_at"];
+const RESERVED_PREFIX: &str = "os_glance_";
+
 /// What can be set but not removed.
 const BASE: [&str; 10] = [
     "name",
@@ -44,11 +48,11 @@ const BASE: [&str; 10] = [
     "owner",
 ];
 
+const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso";
+
 /// Sets one attribute or free-form property.
 pub(super) fn set(image: &mut Image, caller: &Caller, name: &str, value: &Value) -> Result<()> {
-    if READ_ONLY.contains(&name) {
-        return Err(Error::forbidden(format!("Attribute '{name}' is read-only.")));
-    }
+    check_writable(name)?;
     match name {
         "name" => image.name = optional_text(name, value)?,
         "visibility" => image.visibility = visibility(caller, value)?,
@@ -58,11 +62,10 @@ pub(super) fn set(image: &mut Image, caller: &Caller, name: &str, value: &Value)
         "min_ram" => image.min_ram_mib = number(name, value)?,
         "tags" => image.tags = tags(value)?,
         "owner" => image.owner = owner(caller, image, value)?,
-        "disk_format" => {
-            image.disk_format = format(image, name, value, DiskFormat::parse, "raw, qcow2, iso")?
-        }
+        "disk_format" => image.disk_format = format(image, name, value, DiskFormat::parse, DISK_FORMATS)?,
         "container_format" => {
-            image.container_format = format(image, name, value, ContainerFormat::parse, "bare")?
+            image.container_format =
+                format(image, name, value, ContainerFormat::parse, "ami, ari, aki, bare")?
         }
         _ => set_property(image, name, value)?,
     }
@@ -71,9 +74,7 @@ pub(super) fn set(image: &mut Image, caller: &Caller, name: &str, value: &Value)
 
 /// Removes one free-form property.
 pub(super) fn remove(image: &mut Image, name: &str) -> Result<()> {
-    if READ_ONLY.contains(&name) {
-        return Err(Error::forbidden(format!("Attribute '{name}' is read-only.")));
-    }
+    check_writable(name)?;
     if BASE.contains(&name) {
         return Err(Error::forbidden(format!("Property {name} may not be removed.")));
     }
@@ -81,6 +82,20 @@ pub(super) fn remove(image: &mut Image, name: &str) -> Result<()> {
         Some(_) => Ok(()),
         None => Err(no_such_property(name)),
     }
+}
+
+fn check_writable(name: &str) -> Result<()> {
+    if name == "locations" {
+        let message = "It's not allowed to update locations if locations are invisible.";
+        return Err(Error::forbidden(message));
+    }
+    if READ_ONLY.contains(&name) {
+        return Err(Error::forbidden(format!("Attribute '{name}' is read-only.")));
+    }
+    if RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX) {
+        return Err(Error::forbidden(format!("Attribute '{name}' is reserved.")));
+    }
+    Ok(())
 }
 
 /// Whether the image has it: attributes always, properties when they were set.

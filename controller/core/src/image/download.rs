@@ -1,9 +1,10 @@
 use tokio::fs::File;
-use updraft_model::image::{Image, ImageStatus};
-use updraft_store::image::record;
+use updraft_model::image::{FileRole, Image, ImageStatus};
+use updraft_store::image::{file, record};
 
 use super::access::{not_found, visible};
 use super::files;
+use crate::policy::require_member;
 use crate::{Caller, Core, Error, Result};
 
 /// An image's data, open for reading. It stays readable when the image is deleted meanwhile.
@@ -14,7 +15,8 @@ pub struct OpenImage {
     pub size_bytes: u64,
 }
 
-/// The data of an image that the caller may read; `None` when there is none yet.
+/// The data of an image that the caller may read; `None` when there is none yet. Readers see images, members have their
+/// data, as Glance's default policy has it.
 pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<OpenImage>> {
     let image = visible(&mut core.read().await?, caller, id).await?;
     if image.status == ImageStatus::Deactivated && !caller.is_admin() {
@@ -22,6 +24,7 @@ pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<O
             "The requested image has been deactivated. Image data download is forbidden.",
         ));
     }
+    require_member(caller)?;
     open(core, image).await
 }
 
@@ -36,7 +39,9 @@ pub async fn open_for_host(core: &Core, id: &str) -> Result<OpenImage> {
 async fn open(core: &Core, image: Image) -> Result<Option<OpenImage>> {
     let Some(data) = &image.data else { return Ok(None) };
     let size_bytes = data.size_bytes;
-    let file = match File::open(files::path(core, &image.id)?).await {
+    let row = file::of_image(&mut core.read().await?, &image.id, FileRole::Data).await?;
+    let Some(row) = row else { return Err(missing(core, &image.id, "it has no file").await?) };
+    let file = match File::open(files::path(core, &row.name)?).await {
         Ok(file) => file,
         Err(error) => return Err(missing(core, &image.id, error).await?),
     };
@@ -49,7 +54,11 @@ async fn open(core: &Core, image: Image) -> Result<Option<OpenImage>> {
 }
 
 /// Why the file of an image that had data does not open: deleted since the record was read, or a failure of ours.
-async fn missing(core: &Core, id: &str, error: std::io::Error) -> Result<Error> {
+async fn missing(
+    core: &Core,
+    id: &str,
+    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Result<Error> {
     let found = record::get(&mut core.read().await?, id).await?;
     Ok(if found.is_some() { Error::internal(error) } else { not_found(id) })
 }

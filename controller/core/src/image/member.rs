@@ -1,14 +1,18 @@
 //! Projects that a shared image is offered to. The owner offers; the member takes it or not.
 
-use updraft_model::image::{Image, MAX_MEMBERS, Member, MemberStatus, Visibility};
+use updraft_model::image::{Image, MAX_MEMBERS, MAX_NAME_CHARS, Member, MemberStatus, Visibility};
 use updraft_store::image::member;
 use updraft_store::{Conn, StoreErrorKind};
 
 use super::access::{changeable, visible};
+use crate::policy::require_member;
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// Offers an image to a project. 409 when it is offered already, 403 unless the image is shared.
 pub async fn create(core: &Core, caller: &Caller, image_id: &str, member_id: String) -> Result<Member> {
+    if member_id.is_empty() || member_id.chars().count() > MAX_NAME_CHARS {
+        return Err(Error::bad_request("Invalid", "Member can't be empty, nor longer than 255 characters."));
+    }
     let (caller, image_id, now) = (caller.clone(), image_id.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
@@ -66,11 +70,12 @@ pub async fn update(
     let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
-            visible(tx, &caller, &image_id).await?;
+            require_shared(&visible(tx, &caller, &image_id).await?)?;
             let mut member = find(tx, &image_id, &member_id).await?;
             if !caller.sees(&member_id) {
                 return Err(Error::forbidden("Only the member may change the status of its membership."));
             }
+            require_member(&caller)?;
             member.status = status;
             member.updated_at = now;
             member::update(tx, &member).await?;

@@ -1,24 +1,32 @@
 //! Use cases of the image service.
 //!
-//! An image is a record first and data later: [`create`] makes the record, [`upload`] takes the data, looks
-//! at what it really is, and only then makes the image active. The file of an active image never changes.
+//! An image is a record first and data later: [`create`] makes the record, [`upload`] or an [`import`] brings the
+//! data, looks at what it really is, and only then makes the image active. The file of an active image never changes.
 
 mod access;
 mod attributes;
 mod create;
 mod delete;
+pub mod doctor;
 mod download;
 mod files;
+pub mod import;
 mod list;
+pub mod location;
 pub mod member;
+pub mod metadef;
+mod receive;
+mod scan;
+pub mod task;
 mod update;
 mod upload;
 
 pub use access::get;
 pub use create::create;
-pub use delete::delete;
+pub use delete::{delete, delete_from_store};
 pub use download::{OpenImage, download, open_for_host};
-pub use files::clean_up;
-pub use list::list;
+pub use files::sweep as clean_up;
+pub use list::{list, usage};
+pub use scan::SCAN_COMMAND;
 pub use update::{Change, add_tag, deactivate, reactivate, remove_tag, update};
-pub use upload::upload;
+pub use upload::{stage, upload};

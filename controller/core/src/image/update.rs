@@ -4,7 +4,6 @@ use updraft_store::image::record;
 
 use super::access::changeable;
 use super::attributes;
-use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result};
 
 /// One operation of a JSON patch, on one attribute or property.
@@ -12,6 +11,8 @@ use crate::{Caller, Core, Error, Result};
 pub enum Change {
     /// Sets it, whether it was there or not.
     Add { name: String, value: Value },
+    /// Sets it; 409 when it was there. The `add` of the older media type.
+    AddNew { name: String, value: Value },
     /// Sets it; 409 when it was not there.
     Replace { name: String, value: Value },
     /// Removes it; 409 when it was not there.
@@ -25,6 +26,10 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, changes: Vec<Change>
         for change in &changes {
             match change {
                 Change::Add { name, value } => attributes::set(image, &by, name, value)?,
+                Change::AddNew { name, .. } if attributes::exists(image, name) => {
+                    return Err(Error::conflict("Conflict", format!("Property {name} already present.")));
+                }
+                Change::AddNew { name, value } => attributes::set(image, &by, name, value)?,
                 Change::Replace { name, value } if attributes::exists(image, name) => {
                     attributes::set(image, &by, name, value)?;
                 }
@@ -50,15 +55,13 @@ pub async fn remove_tag(core: &Core, caller: &Caller, id: &str, tag: String) -> 
     edit(core, caller, id, remove).await.map(|_| ())
 }
 
-/// Keeps everybody but administrators from the data.
+/// Keeps everybody but administrators from the data; for the owner's project.
 pub async fn deactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
     edit(core, caller, id, |image| step(image, ImageEvent::Deactivate)).await.map(|_| ())
 }
 
 /// The inverse of [`deactivate`].
 pub async fn reactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    require_admin(caller)?;
     edit(core, caller, id, |image| step(image, ImageEvent::Reactivate)).await.map(|_| ())
 }
 

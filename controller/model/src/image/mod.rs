@@ -1,12 +1,17 @@
 //! The image service's resources.
 
+mod file;
 mod format;
+pub mod metadef;
 mod query;
 mod status;
+mod task;
 
+pub use file::{FileRole, ImageFile, Measured};
 pub use format::{ContainerFormat, DiskFormat};
-pub use query::{ImageQuery, SortDirection, SortKey};
+pub use query::{Comparison, ImageQuery, SortDirection, SortKey, TimeFilter};
 pub use status::{ImageEvent, ImageStatus};
+pub use task::{ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep};
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::{Image, Visibility};
+use super::{HASH_ALGORITHM, Image, Visibility};
 use crate::Timestamp;
 
 /// What a list asks for. An empty field does not narrow.
 #[derive(Clone, Debug, Default)]
 pub struct ImageQuery {
-    /// Attribute to accepted values, for `name`, `id`, `status`, `owner`, `disk_format`, `container_format`.
+    /// Attribute to accepted values, as the API spells them.
     pub one_of: BTreeMap<&'static str, Vec<String>>,
     pub visibility: Option<Visibility>,
     pub protected: Option<bool>,
@@ -17,8 +17,9 @@ pub struct ImageQuery {
     pub hidden: bool,
     pub min_size_bytes: Option<u64>,
     pub max_size_bytes: Option<u64>,
-    pub created_since: Option<Timestamp>,
-    pub updated_since: Option<Timestamp>,
+    /// All must hold.
+    pub created: Vec<TimeFilter>,
+    pub updated: Vec<TimeFilter>,
     /// All must be there.
     pub tags: Vec<String>,
     /// Free-form properties that must have these values.
@@ -28,6 +29,52 @@ pub struct ImageQuery {
     /// The id of the last image of the page before.
     pub marker: Option<String>,
     pub limit: usize,
+}
+
+/// A point in time that an image's own is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeFilter {
+    pub comparison: Comparison,
+    pub than: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    Greater,
+    GreaterOrEqual,
+    Less,
+    LessOrEqual,
+    NotEqual,
+    Equal,
+}
+
+impl Comparison {
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "gt" => Self::Greater,
+            "gte" => Self::GreaterOrEqual,
+            "lt" => Self::Less,
+            "lte" => Self::LessOrEqual,
+            "neq" => Self::NotEqual,
+            "eq" => Self::Equal,
+            _ => return None,
+        })
+    }
+}
+
+impl TimeFilter {
+    /// To whole seconds, which is what the API shows of an image's times.
+    fn takes(self, time: Timestamp) -> bool {
+        let ordering = time.0.div_euclid(1_000_000).cmp(&self.than.0.div_euclid(1_000_000));
+        match self.comparison {
+            Comparison::Greater => ordering.is_gt(),
+            Comparison::GreaterOrEqual => ordering.is_ge(),
+            Comparison::Less => ordering.is_lt(),
+            Comparison::LessOrEqual => ordering.is_le(),
+            Comparison::NotEqual => ordering.is_ne(),
+            Comparison::Equal => ordering.is_eq(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +175,8 @@ impl ImageQuery {
             && self.hidden == image.hidden
             && self.min_size_bytes.is_none_or(|least| size.is_some_and(|size| size >= least))
             && self.max_size_bytes.is_none_or(|most| size.is_some_and(|size| size <= most))
-            && self.created_since.is_none_or(|since| image.created_at >= since)
-            && self.updated_since.is_none_or(|since| image.updated_at >= since)
+            && self.created.iter().all(|filter| filter.takes(image.created_at))
+            && self.updated.iter().all(|filter| filter.takes(image.updated_at))
             && self.tags.iter().all(|tag| image.tags.contains(tag))
             && self.properties.iter().all(|(name, value)| image.properties.get(name) == Some(value))
     }
@@ -153,13 +200,20 @@ fn value_of(image: &Image, attribute: &str) -> Option<String> {
         "owner" => Some(image.owner.clone()),
         "disk_format" => disk(image).map(str::to_owned),
         "container_format" => container(image).map(str::to_owned),
+        "min_disk" => Some(image.min_disk_gib.to_string()),
+        "min_ram" => Some(image.min_ram_mib.to_string()),
+        "checksum" => image.data.as_ref().map(|data| data.md5.clone()),
+        "os_hash_algo" => image.data.as_ref().map(|_| HASH_ALGORITHM.to_owned()),
+        "os_hash_value" => image.data.as_ref().map(|data| data.sha512.clone()),
+        "size" => image.data.as_ref().map(|data| data.size_bytes.to_string()),
+        "virtual_size" => image.data.as_ref().map(|data| data.virtual_size_bytes.to_string()),
         _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ImageQuery, SortDirection, SortKey};
+    use super::{Comparison, ImageQuery, SortDirection, SortKey, TimeFilter};
     use crate::Timestamp;
     use crate::image::{Image, ImageStatus, Visibility};
 
@@ -208,6 +262,20 @@ mod tests {
         let order =
             vec![(SortKey::Name, SortDirection::Ascending), (SortKey::CreatedAt, SortDirection::Ascending)];
         assert_eq!(ids(&ImageQuery { order, ..query(9) }).unwrap().0, ["3", "2", "1"]);
+    }
+
+    #[test]
+    fn times_are_compared_by_the_second() {
+        let count = |comparison, than| {
+            let created = vec![TimeFilter { comparison, than: Timestamp(than) }];
+            let (mut images, second) = (vec![image("1", "a", 0), image("2", "a", 5_000_000)], 5_999_999);
+            images[1].created_at = Timestamp(second);
+            ImageQuery { created, ..query(9) }.apply(images).unwrap().0.len()
+        };
+        assert_eq!(count(Comparison::Equal, 5_000_000), 1);
+        assert_eq!(count(Comparison::NotEqual, 5_000_000), 1);
+        assert_eq!(count(Comparison::Greater, 5_000_000), 0);
+        assert_eq!((count(Comparison::LessOrEqual, 5_000_000), count(Comparison::Less, 5_000_000)), (2, 1));
     }
 
     #[test]

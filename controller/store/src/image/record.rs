@@ -8,6 +8,8 @@ use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
+use super::{signed, unsigned};
+
 const SELECT: &str = "SELECT id, name, owner, status, visibility, protected, hidden, disk_format, container_format, \
                       min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, \
                       created_at, updated_at FROM images";
@@ -45,18 +47,12 @@ fn from_row(row: &Row) -> Result<Image, StoreError> {
 fn data_from_row(row: &Row) -> Result<Option<ImageData>, StoreError> {
     let Some(size) = row.try_get::<Option<i64>>("size_bytes")? else { return Ok(None) };
     let virtual_size: i64 = row.try_get("virtual_size_bytes")?;
-    let bytes = |value: i64| u64::try_from(value).map_err(|_| StoreError::corrupt("images.size_bytes"));
     Ok(Some(ImageData {
-        size_bytes: bytes(size)?,
-        virtual_size_bytes: bytes(virtual_size)?,
+        size_bytes: unsigned(size, "images.size_bytes")?,
+        virtual_size_bytes: unsigned(virtual_size, "images.virtual_size_bytes")?,
         md5: row.try_get("md5")?,
         sha512: row.try_get("sha512")?,
     }))
-}
-
-/// SQLite's integers are signed; no image comes near the limit of 2^63 bytes.
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Adds an image. `Duplicate` when the id is taken.

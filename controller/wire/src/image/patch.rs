@@ -13,9 +13,22 @@ pub const V2_0: &str = "application/openstack-images-v2.0-json-patch";
 /// One operation, its path without the slash and unescaped.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    Add { name: String, value: Value },
-    Replace { name: String, value: Value },
-    Remove { name: String },
+    Add {
+        name: String,
+        value: Value,
+    },
+    /// The older media type's `add`, which adds only what is not there.
+    AddNew {
+        name: String,
+        value: Value,
+    },
+    Replace {
+        name: String,
+        value: Value,
+    },
+    Remove {
+        name: String,
+    },
 }
 
 const WORDS: [&str; 3] = ["add", "replace", "remove"];
@@ -30,15 +43,20 @@ fn operation(media_type: &str, item: &Value) -> Result<Operation, String> {
     let (word, path) = match media_type {
         V2_1 => (text(item, "op")?, text(item, "path")?),
         _ => {
-            let word = WORDS.into_iter().find(|word| item.get(*word).is_some());
-            let word = word.ok_or("Operations must be an add, a replace or a remove.")?;
+            let mut words = WORDS.into_iter().filter(|word| item.get(*word).is_some());
+            let (Some(word), None) = (words.next(), words.next()) else {
+                let message = "Operation objects must contain exactly one member named \"add\", \"remove\", or \
+                               \"replace\".";
+                return Err(message.into());
+            };
             (word, text(item, word)?)
         }
     };
     let name = name(path)?;
     let value = || item.get("value").cloned().ok_or("Operation must contain a 'value'.");
     match word {
-        "add" => Ok(Operation::Add { name, value: value()? }),
+        "add" if media_type == V2_1 => Ok(Operation::Add { name, value: value()? }),
+        "add" => Ok(Operation::AddNew { name, value: value()? }),
         "replace" => Ok(Operation::Replace { name, value: value()? }),
         "remove" => Ok(Operation::Remove { name }),
         other => Err(format!("Operation '{other}' is not one of add, replace, remove.")),
@@ -51,13 +69,22 @@ fn text<'a>(item: &'a Value, key: &str) -> Result<&'a str, String> {
         .ok_or_else(|| format!("Operation must contain a '{key}' of type string."))
 }
 
+/// The attribute that a JSON pointer (RFC 6901) names. An entry of `locations` stands for all of them: none may be
+/// changed, and that is for the use case to say.
 fn name(path: &str) -> Result<String, String> {
-    match path.strip_prefix('/') {
-        Some(name) if !name.is_empty() && !name.contains('/') => {
-            Ok(name.replace("~1", "/").replace("~0", "~"))
-        }
-        _ => Err(format!("Invalid JSON pointer for this resource: '{path}'.")),
+    let invalid = || format!("Invalid JSON pointer for this resource: '{path}'.");
+    let rest = path.strip_prefix('/').ok_or_else(invalid)?;
+    let parts: Vec<&str> = rest.split('/').collect();
+    let encoded = match parts.as_slice() {
+        [name] if !name.is_empty() => name,
+        ["locations", entry] if !entry.is_empty() => return Ok("locations".into()),
+        _ => return Err(invalid()),
+    };
+    let mut escapes = encoded.split('~').skip(1);
+    if !escapes.all(|rest| rest.starts_with('0') || rest.starts_with('1')) {
+        return Err(format!("Pointer `{path}` contains \"~\" not part of a recognized escape sequence."));
     }
+    Ok(encoded.replace("~1", "/").replace("~0", "~"))
 }
 
 #[cfg(test)]
@@ -78,13 +105,15 @@ mod tests {
 
     #[test]
     fn what_is_no_patch_is_refused() {
-        let bad: [Value; 6] = [
+        let bad: [Value; 8] = [
             json!({"name": "x"}),
             json!(["x"]),
             json!([{"op": "test", "path": "/name", "value": 1}]),
             json!([{"op": "add", "path": "/name"}]),
             json!([{"op": "add", "path": "name", "value": 1}]),
-            json!([{"op": "add", "path": "/locations/-", "value": {}}]),
+            json!([{"op": "add", "path": "/tags/-", "value": "x"}]),
+            json!([{"op": "add", "path": "/a~2", "value": "x"}]),
+            json!([{"path": "/name", "value": "x"}]),
         ];
         for patch in bad {
             assert!(parse(V2_1, &patch).is_err(), "{patch}");

@@ -1,13 +1,19 @@
 //! `/v2/images/{id}/file`
 
+use std::io;
+
 use axum::body::Body as Bytes;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes as Piece;
+use futures_util::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha512};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
+use updraft_core::image::import::STORE;
 use updraft_core::image::{self, OpenImage};
-use updraft_core::{Error, ErrorKind};
+use updraft_core::{Core, Error, ErrorKind};
 
 use crate::http::{Answer, Call, byte_range};
 
@@ -22,12 +28,43 @@ pub(super) async fn upload(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<StatusCode> {
-    if request.headers().get(header::CONTENT_TYPE) != Some(&OCTETS) {
-        let message = "Image data is sent as application/octet-stream.";
-        return Err(Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message).into());
-    }
+    check_headers(&core, request.headers())?;
     image::upload(&core, &caller, &id, request.into_body().into_data_stream()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /v2/images/{id}/stage`: 204 once the data lies ready for an import.
+pub(super) async fn stage(
+    Call { core, caller, .. }: Call,
+    Path(id): Path<String>,
+    request: Request,
+) -> Answer<StatusCode> {
+    check_headers(&core, request.headers())?;
+    image::stage(&core, &caller, &id, request.into_body().into_data_stream()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 415 for another media type, 400 for an unknown store, 413 when the client says itself that it is too much
+/// (`x-openstack-image-size`, or the body's length).
+fn check_headers(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
+    if headers.get(header::CONTENT_TYPE) != Some(&OCTETS) {
+        let message = "Image data is sent as application/octet-stream.";
+        return Err(Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message));
+    }
+    if headers.get("x-image-meta-store").is_some_and(|store| store != STORE) {
+        return Err(Error::bad_request("UnknownScheme", "There is no such store."));
+    }
+    let number = |value: &HeaderValue| value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    for name in ["x-openstack-image-size", "content-length"] {
+        let Some(value) = headers.get(name) else { continue };
+        let size_bytes = number(value)
+            .ok_or_else(|| Error::bad_request("Invalid", format!("Invalid {name}: it is not a number.")))?;
+        if size_bytes > core.config.max_image_bytes {
+            let message = format!("An image has at most {} bytes.", core.config.max_image_bytes);
+            return Err(Error::new(ErrorKind::TooLarge, "ImageSizeLimitExceeded", message));
+        }
+    }
+    Ok(())
 }
 
 /// `GET`: 200 with the data, 206 with a range of it, 204 when there is none yet.
@@ -48,7 +85,11 @@ pub async fn send(open: OpenImage, request: &HeaderMap) -> Result<Response, Erro
     let range = byte_range::requested(request, size_bytes)?;
     let (first, length) = range.map_or((0, size_bytes), |range| (range.first, range.length()));
     file.seek(std::io::SeekFrom::Start(first)).await.map_err(Error::internal)?;
-    let data = Bytes::from_stream(ReaderStream::with_capacity(file.take(length), PIECE_BYTES));
+    let pieces = ReaderStream::with_capacity(file.take(length), PIECE_BYTES);
+    let data = match (&image.data, &range) {
+        (Some(data), None) => Bytes::from_stream(verified(pieces, data.sha512.clone())),
+        _ => Bytes::from_stream(pieces),
+    };
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, OCTETS);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -64,4 +105,32 @@ pub async fn send(open: OpenImage, request: &HeaderMap) -> Result<Response, Erro
         headers.insert(header::CONTENT_RANGE, value);
     }
     Ok((StatusCode::PARTIAL_CONTENT, headers, data).into_response())
+}
+
+/// The same pieces, cut off before the last one when the whole is not what was accepted once: a client that gets all
+/// of it has the data that the image's hash is of.
+fn verified<S>(pieces: S, sha512: String) -> impl Stream<Item = io::Result<Piece>>
+where
+    S: Stream<Item = io::Result<Piece>> + Unpin,
+{
+    let begin = (pieces, Sha512::new(), None::<Piece>);
+    stream::try_unfold(begin, move |(mut pieces, mut hash, mut held)| {
+        let sha512 = sha512.clone();
+        async move {
+            while let Some(piece) = pieces.next().await.transpose()? {
+                hash.update(&piece);
+                if let Some(ready) = held.replace(piece) {
+                    return Ok(Some((ready, (pieces, hash, held))));
+                }
+            }
+            let Some(last) = held else { return Ok(None) };
+            let found = hash.finalize_reset();
+            let found: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
+            if found != sha512 {
+                tracing::error!(found, expected = sha512, "an image's data is not what it was");
+                return Err(io::Error::other("the image's data is damaged"));
+            }
+            Ok(Some((last, (pieces, hash, None))))
+        }
+    })
 }

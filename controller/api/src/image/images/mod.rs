@@ -1,9 +1,11 @@
 //! `/v2/images`
 
 mod data;
+mod import;
 mod list;
+mod locations;
 mod patch;
-mod query;
+pub(super) mod query;
 
 pub use data::send;
 
@@ -14,13 +16,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::image::import::{METHODS, STORE};
 use updraft_core::{Core, image};
 use updraft_model::image::{HASH_ALGORITHM, Image};
 use updraft_wire::image::ImageView;
 
-use super::info::STORE;
 use crate::http::{Answer, Body, Call};
 
+const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
 const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
 
 pub(super) fn routes() -> Router<Core> {
@@ -28,6 +31,10 @@ pub(super) fn routes() -> Router<Core> {
         .route("/images", get(list::list).post(create))
         .route("/images/{image_id}", get(show).patch(patch::patch).delete(delete))
         .route("/images/{image_id}/file", get(data::download).put(data::upload))
+        .route("/images/{image_id}/stage", put(data::stage))
+        .route("/images/{image_id}/import", post(import::import))
+        .route("/images/{image_id}/tasks", get(import::tasks))
+        .route("/images/{image_id}/locations", get(locations::list).post(locations::add))
         .route("/images/{image_id}/tags/{tag}", put(add_tag).delete(remove_tag))
         .route("/images/{image_id}/actions/deactivate", post(deactivate))
         .route("/images/{image_id}/actions/reactivate", post(reactivate))
@@ -76,6 +83,9 @@ async fn create(
         headers.insert(header::LOCATION, location);
     }
     headers.insert(STORE_IDS, HeaderValue::from_static(STORE));
+    if let Ok(methods) = HeaderValue::from_str(&METHODS.join(",")) {
+        headers.insert(IMPORT_METHODS, methods);
+    }
     Ok((StatusCode::CREATED, headers, Json(view(image))))
 }
 

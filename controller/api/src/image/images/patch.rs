@@ -22,6 +22,7 @@ pub(super) async fn patch(
         json_patch::parse(media_type, &body).map_err(|problem| Error::bad_request("Invalid", problem))?;
     let changes = operations.into_iter().map(|operation| match operation {
         Operation::Add { name, value } => Change::Add { name, value },
+        Operation::AddNew { name, value } => Change::AddNew { name, value },
         Operation::Replace { name, value } => Change::Replace { name, value },
         Operation::Remove { name } => Change::Remove { name },
     });

@@ -1,0 +1,172 @@
+use axum::http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::test_cloud::TestCloud;
+
+const ROOT: &str = "/image/v2/metadefs/namespaces";
+
+fn namespace() -> Value {
+    json!({
+        "namespace": "OS::Test", "display_name": "Test", "description": "d", "visibility": "public",
+        "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}],
+        "properties": {"bus": {"title": "Bus", "type": "string", "enum": ["virtio"]}},
+        "objects": [{"name": "limits", "required": ["cpu"], "properties": {"cpu": {"title": "CPU", "type": "integer"}}}],
+        "tags": [{"name": "t1"}],
+    })
+}
+
+#[tokio::test]
+async fn a_namespace_is_made_whole_and_read_back() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    assert_eq!(cloud.post(ROOT, &token, namespace()).await.status, StatusCode::FORBIDDEN);
+    let made = cloud.post(ROOT, &admin, namespace()).await;
+    assert_eq!(
+        (made.status, made.header("location")),
+        (StatusCode::CREATED, "/v2/metadefs/namespaces/OS::Test")
+    );
+    assert_eq!(cloud.post(ROOT, &admin, namespace()).await.status, StatusCode::CONFLICT);
+    let path = format!("{ROOT}/OS::Test");
+    let shown = cloud.get(&path, &token).await.json();
+    for (pointer, expected) in [
+        ("/properties/bus/enum/0", json!("virtio")),
+        ("/objects/0/required/0", json!("cpu")),
+        ("/tags/0/name", json!("t1")),
+        ("/resource_type_associations/0/prefix", json!("hw_")),
+        ("/protected", json!(false)),
+        ("/self", json!("/v2/metadefs/namespaces/OS::Test")),
+    ] {
+        assert_eq!(shown.pointer(pointer), Some(&expected), "{shown}");
+    }
+    let prefixed = cloud.get(&format!("{path}?resource_type=OS::Glance::Image"), &token).await.json();
+    assert!(prefixed["properties"].get("hw_bus").is_some(), "{prefixed}");
+    assert_eq!(prefixed["objects"][0]["required"][0], "hw_cpu");
+    let list = cloud.get(&format!("{ROOT}?resource_types=OS::Glance::Image"), &token).await.json();
+    assert_eq!(list["namespaces"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        cloud.get(&format!("{ROOT}?resource_types=None"), &token).await.json()["namespaces"],
+        json!([])
+    );
+    let types = cloud.get("/image/v2/metadefs/resource_types", &token).await;
+    assert_eq!(types.text("/resource_types/0/name"), "OS::Glance::Image");
+}
+
+#[tokio::test]
+async fn what_is_private_is_not_found_and_what_is_protected_stays() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (project, _, alice) = cloud.tenant("alice", "member").await;
+    let (_, _, bob) = cloud.tenant("bob", "reader").await;
+    let mut body = namespace();
+    (body["visibility"], body["protected"], body["owner"]) = (json!("private"), json!(true), json!(project));
+    cloud.post(ROOT, &admin, body).await;
+    let path = format!("{ROOT}/OS::Test");
+    assert_eq!(cloud.get(&path, &alice).await.status, StatusCode::OK);
+    for tail in ["", "/objects", "/properties/bus", "/tags/t1", "/resource_types"] {
+        assert_eq!(cloud.get(&format!("{path}{tail}"), &bob).await.status, StatusCode::NOT_FOUND, "{tail}");
+        let deleted = cloud.delete(&format!("{path}{tail}"), &bob).await.status;
+        assert!(
+            matches!(deleted, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED),
+            "{tail}: {deleted}"
+        );
+    }
+    for tail in ["", "/objects", "/properties/bus", "/tags"] {
+        assert_eq!(
+            cloud.delete(&format!("{path}{tail}"), &alice).await.status,
+            StatusCode::FORBIDDEN,
+            "{tail}"
+        );
+        assert_eq!(
+            cloud.delete(&format!("{path}{tail}"), &admin).await.status,
+            StatusCode::FORBIDDEN,
+            "{tail}"
+        );
+    }
+    let free = json!({"namespace": "OS::Free", "visibility": "public", "protected": false});
+    assert_eq!(cloud.call(Method::PUT, &path, &alice, free.clone()).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(cloud.call(Method::PUT, &path, &admin, free).await.status, StatusCode::OK);
+    assert_eq!(cloud.get(&path, &admin).await.status, StatusCode::NOT_FOUND);
+    let renamed = format!("{ROOT}/OS::Free");
+    assert_eq!(cloud.get(&renamed, &bob).await.text("/objects/0/name"), "limits", "its contents came along");
+    assert_eq!(cloud.delete(&renamed, &admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(cloud.get(&renamed, &admin).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn items_come_change_and_go() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    cloud.post(ROOT, &admin, json!({"namespace": "n"})).await;
+    let put = async |path: &str, body: Value| cloud.call(Method::PUT, path, &admin, body).await;
+    let (objects, properties, tags) =
+        (format!("{ROOT}/n/objects"), format!("{ROOT}/n/properties"), format!("{ROOT}/n/tags"));
+
+    let made = cloud.post(&objects, &admin, json!({"name": "o"})).await;
+    assert_eq!((made.status, made.json()["required"].clone()), (StatusCode::CREATED, json!([])));
+    assert_eq!(cloud.post(&objects, &admin, json!({"name": "o"})).await.status, StatusCode::CONFLICT);
+    assert_eq!(
+        cloud.post(&objects, &admin, json!({"name": "o", "self": "x"})).await.status,
+        StatusCode::FORBIDDEN
+    );
+    assert_eq!(put(&format!("{objects}/o"), json!({"name": "p"})).await.status, StatusCode::OK);
+    assert_eq!(cloud.get(&format!("{objects}/o"), &admin).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(cloud.delete(&format!("{objects}/p"), &admin).await.status, StatusCode::NO_CONTENT);
+
+    let property = json!({"name": "p", "title": "P", "type": "string"});
+    assert_eq!(cloud.post(&properties, &admin, property.clone()).await.status, StatusCode::CREATED);
+    assert_eq!(cloud.post(&properties, &admin, json!({"name": "q"})).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(cloud.get(&format!("{properties}/p"), &admin).await.json(), property);
+    assert_eq!(cloud.get(&properties, &admin).await.text("/properties/p/title"), "P");
+    assert_eq!(cloud.delete(&properties, &admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(cloud.get(&properties, &admin).await.json(), json!({"properties": {}}));
+
+    let some =
+        |names: &[&str]| json!({"tags": names.iter().map(|name| json!({"name": name})).collect::<Vec<_>>()});
+    assert_eq!(cloud.post(&tags, &admin, some(&["a", "b"])).await.status, StatusCode::CREATED);
+    assert_eq!(cloud.post(&tags, &admin, some(&["c"])).await.status, StatusCode::CREATED);
+    assert_eq!(
+        cloud.get(&tags, &admin).await.json()["tags"],
+        json!([{"name": "c"}]),
+        "in the place of the others"
+    );
+    assert_eq!(cloud.post(&format!("{tags}/d"), &admin, Value::Null).await.status, StatusCode::CREATED);
+    assert_eq!(put(&format!("{tags}/d"), json!({"name": "e"})).await.status, StatusCode::OK);
+    assert_eq!(cloud.delete(&format!("{tags}/gone"), &admin).await.status, StatusCode::NOT_FOUND);
+
+    let types = format!("{ROOT}/n/resource_types");
+    assert_eq!(
+        cloud.post(&types, &admin, json!({"name": "OS::X", "prefix": "x_"})).await.status,
+        StatusCode::CREATED
+    );
+    assert_eq!(cloud.get(&types, &admin).await.text("/resource_type_associations/0/prefix"), "x_");
+    assert_eq!(cloud.delete(&format!("{types}/OS::X"), &admin).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn schemas_of_everything_are_served() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "reader").await;
+    for name in [
+        "image",
+        "images",
+        "member",
+        "members",
+        "task",
+        "tasks",
+        "metadefs/namespace",
+        "metadefs/namespaces",
+        "metadefs/resource_type",
+        "metadefs/resource_types",
+        "metadefs/property",
+        "metadefs/properties",
+        "metadefs/object",
+        "metadefs/objects",
+        "metadefs/tag",
+        "metadefs/tags",
+    ] {
+        let schema = cloud.get(&format!("/image/v2/schemas/{name}"), &token).await;
+        assert_eq!(schema.status, StatusCode::OK, "{name}");
+        assert!(schema.json()["properties"].is_object(), "{name}");
+    }
+}
