@@ -1,9 +1,12 @@
 //! Password hashes: argon2id, on a bounded number of threads. Bcrypt's, which users of a Keystone bring along, are
 //! verified, too, and replaced when their owner next logs in.
 
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
 use argon2::{Argon2, Params};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -13,21 +16,48 @@ pub const MAX_PASSWORD_BYTES: usize = 128;
 const AT_ONCE: usize = 4;
 /// Logins that may wait for their turn; more are refused as "unavailable".
 const WAITING: usize = 256;
+/// How far the hashing threads stand back (`nice(2)`).
+const NICENESS: i32 = 15;
 /// OWASP's least for argon2id: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 
 /// Hashes and checks passwords.
+///
+/// The work is done on threads of its own that yield to everything else in the process: a flood of logins takes what
+/// is left of the processors, and requests that carry a token do not feel it.
 #[derive(Debug)]
 pub struct Passwords {
-    turns: Semaphore,
     places: Semaphore,
+    work: mpsc::Sender<Job>,
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), places: Semaphore::new(AT_ONCE + WAITING) }
+        let (work, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..AT_ONCE {
+            let queue = Arc::clone(&queue);
+            let started = thread::Builder::new().name(format!("password-{number}")).spawn(move || {
+                // Of this thread alone: Linux keeps the value per thread. Without it logins are only less polite.
+                let _ = rustix::process::setpriority_process(None, NICENESS);
+                // Ends with the sender, when the process is done with logins.
+                while let Ok(job) = next(&queue) {
+                    job();
+                }
+            });
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread for passwords was not started");
+            }
+        }
+        Self { places: Semaphore::new(AT_ONCE + WAITING), work }
     }
+}
+
+fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> std::result::Result<Job, mpsc::RecvError> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
 }
 
 impl Passwords {
@@ -63,11 +93,14 @@ impl Passwords {
     async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce() -> Result<T> + Clone + Send + 'static,
+        F: FnOnce() -> Result<T> + Send + 'static,
     {
         let _place = self.places.try_acquire().map_err(|_| overloaded())?;
-        let _turn = self.turns.acquire().await.map_err(|_| overloaded())?;
-        tokio::task::spawn_blocking(work).await.map_err(Error::internal)?
+        let (done, result) = oneshot::channel();
+        // Nobody may wait for the result any more: a client hung up.
+        let job = Box::new(move || drop(done.send(work())));
+        self.work.send(job).map_err(|_| overloaded())?;
+        result.await.map_err(Error::internal)?
     }
 }
 

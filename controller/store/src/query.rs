@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{
-    Arguments, AssertSqlSafe, ColumnIndex, Decode, MySql, Row as _, SqlSafeStr, SqlStr, Sqlite, Type,
-};
+use sqlx::{Arguments, AssertSqlSafe, Row as _, SqlSafeStr, SqlStr};
 
 use crate::connection::{Conn, Connection};
 use crate::error::{Fault, StoreError};
@@ -104,6 +102,7 @@ impl Query {
 
     /// Runs it; how many rows it changed. (On MySQL a row that matched counts, changed or not, as on SQLite.)
     pub async fn execute(self, conn: &mut Conn) -> Result<u64, StoreError> {
+        conn.note_change(self.sql.as_str());
         if let (Some(table), Some(Value::Text(id))) = (table_with_id(self.sql.as_str()), self.values.first())
         {
             conn.note_made(table, id);
@@ -236,15 +235,36 @@ pub(crate) trait Column: Sized {
     fn from_row(row: &Row, column: &str) -> Result<Self, StoreError>;
 }
 
-impl<T> Column for T
-where
-    T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, MySql> + Type<MySql>,
-    for<'c> &'c str: ColumnIndex<SqliteRow> + ColumnIndex<MySqlRow>,
-{
-    fn from_row(row: &Row, column: &str) -> Result<Self, StoreError> {
-        Ok(match row {
-            Row::Sqlite(row) => row.try_get(column)?,
-            Row::MySql(row) => row.try_get(column)?,
-        })
-    }
+macro_rules! as_stored {
+    ($($type:ty),*) => {$(
+        impl Column for $type {
+            fn from_row(row: &Row, column: &str) -> Result<Self, StoreError> {
+                Ok(match row {
+                    Row::Sqlite(row) => row.try_get(column)?,
+                    Row::MySql(row) => row.try_get(column)?,
+                })
+            }
+        }
+    )*};
 }
+as_stored!(String, i64, bool, f64, Option<String>, Option<i64>, Option<bool>, Option<f64>);
+
+// Both databases store BIGINT; MySQL's driver gives it out as nothing shorter.
+macro_rules! narrowed {
+    ($($type:ty),*) => {$(
+        impl Column for $type {
+            fn from_row(row: &Row, column: &str) -> Result<Self, StoreError> {
+                let wide = i64::from_row(row, column)?;
+                wide.try_into().map_err(|_| StoreError::corrupt(column))
+            }
+        }
+
+        impl Column for Option<$type> {
+            fn from_row(row: &Row, column: &str) -> Result<Self, StoreError> {
+                let wide = Option::<i64>::from_row(row, column)?;
+                wide.map(|wide| wide.try_into().map_err(|_| StoreError::corrupt(column))).transpose()
+            }
+        }
+    )*};
+}
+narrowed!(i32, i16, u32, u16, u8);

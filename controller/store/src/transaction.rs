@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Backend, BoxFuture, Conn, Connection, Dialect, Store, Tx};
 use crate::counters::count;
+use crate::epoch;
 use crate::error::{Fault, StoreError};
 use crate::mysql::{self, Mark};
 use crate::query::query;
@@ -78,6 +79,7 @@ where
     match outcome {
         // Whatever the work made of the failure: its transaction is no more.
         Ok(_) if conn.fault().is_some() => failed(conn, StoreError::broken("")).await,
+        Ok(Ok(value)) if conn.identity_changed() => commit_identity(store, conn, mark, value).await,
         Ok(Ok(value)) => commit(store, conn, mark, value).await,
         Ok(Err(error)) => {
             roll_back(&mut conn).await;
@@ -88,6 +90,20 @@ where
             Attempt::Final(Err(StoreError::broken("the transaction's code panicked").into()))
         }
     }
+}
+
+/// A commit that starts another epoch of the identity tables, here and in the database.
+async fn commit_identity<T, E>(store: &Store, mut conn: Conn, mark: Option<Mark>, value: T) -> Attempt<T, E>
+where
+    E: From<StoreError>,
+{
+    if let Err(error) = epoch::raise(&mut conn).await {
+        return failed(conn, error).await;
+    }
+    let attempt = commit(store, conn, mark, value).await;
+    // Also after a failure: the commit may have come through.
+    store.identity_epoch.advance();
+    attempt
 }
 
 async fn begin(conn: &mut Conn) -> Result<Option<Mark>, StoreError> {
