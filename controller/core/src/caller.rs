@@ -23,6 +23,8 @@ pub struct Caller {
     pub trust: Option<TrustRef>,
     /// The application credential that the token was made with.
     pub application_credential: Option<AppCredentialRef>,
+    /// The bearer's groups by the word of an identity provider; those of the database are not here.
+    pub federated_groups: Vec<String>,
     /// Names of the roles held on the scope, with those they imply.
     pub roles: Vec<String>,
     /// The token's own audit id: safe to log, unlike the token.

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::Policy;
+use crate::fetch::FetchRules;
+use crate::identity::federation::OidcIssuer;
 
 /// What the operator sets, already checked (`updraft-controller check-config`).
 #[derive(Clone, Debug)]
@@ -13,8 +15,16 @@ pub struct Config {
     pub region: String,
     /// Where image files lie, one per image, named by its id.
     pub images_directory: PathBuf,
+    /// Where the keys lie that credentials in the database are encrypted with.
+    pub credential_keys_directory: PathBuf,
     /// The largest image that may be uploaded, in bytes.
     pub max_image_bytes: u64,
+    /// How long a writer of image data or a worker on an import may be silent before it counts as dead.
+    pub image_lease: Duration,
+    /// The program that looks at image data in a jail: the controller itself. `None`: in this process, for tests.
+    pub image_scanner: Option<PathBuf>,
+    /// Where tenants' URLs may lead.
+    pub fetch: FetchRules,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
     /// How often the keys that tokens are made with are rotated. `None`: by the operator alone.
@@ -28,6 +38,8 @@ pub struct Config {
     /// The authority (PEM) that agents' certificates must be of, where agents are reached by `https://`. `None`: the
     /// authorities that the system trusts.
     pub agent_authority: Option<Vec<u8>>,
+    /// Whose ID tokens are believed.
+    pub oidc_issuers: Vec<OidcIssuer>,
     /// Where noVNC lies, served for graphical consoles.
     pub novnc_directory: Option<PathBuf>,
     /// How long audit events are kept.
@@ -92,6 +104,8 @@ impl std::fmt::Debug for Secret {
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
 /// Days, not hours: each key that is kept makes the check of junk a little dearer.
 const TOKEN_KEY_ROTATION: Duration = Duration::from_secs(24 * 3600);
+/// A controller that restarts takes its own imports up again after this.
+const IMAGE_LEASE: Duration = Duration::from_secs(30);
 /// 1 TiB.
 const MAX_IMAGE_BYTES: u64 = 1 << 40;
 /// A year.
@@ -103,13 +117,18 @@ impl Config {
         Self {
             public_endpoint: None,
             region: "RegionOne".into(),
+            credential_keys_directory: images_directory.with_file_name("credential-keys"),
             images_directory,
             max_image_bytes: MAX_IMAGE_BYTES,
+            image_lease: IMAGE_LEASE,
+            image_scanner: None,
+            fetch: FetchRules::default(),
             token_lifetime: TOKEN_LIFETIME,
             token_key_rotation: Some(TOKEN_KEY_ROTATION),
             host_credential: None,
             host_key: None,
             agent_authority: None,
+            oidc_issuers: Vec::new(),
             novnc_directory: None,
             audit_retention: AUDIT_RETENTION,
             allowed_origins: Vec::new(),

@@ -11,6 +11,7 @@ mod password;
 
 pub mod audit;
 pub mod compute;
+pub mod fetch;
 pub mod host;
 pub mod idempotency;
 pub mod identity;
@@ -21,12 +22,12 @@ pub mod policy;
 pub mod tasks;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 use updraft_model::Timestamp;
 use updraft_store::{BoxFuture, Conn, Store, Tx};
-use updraft_token::Tokens;
+use updraft_token::{Tokens, Vault};
 
 pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
@@ -54,6 +55,10 @@ pub struct Parts {
     /// Takes the audit events that belong to no change.
     pub audit: audit::Recorder,
     pub policy: Policy,
+    pub oidc_keys: identity::federation::OidcKeys,
+    /// What was worked out from the identity tables and still holds.
+    pub fresh: identity::fresh::FreshIdentity,
+    vault: OnceLock<Vault>,
 }
 
 impl Core {
@@ -67,6 +72,9 @@ impl Core {
             nudge: Nudge::default(),
             clock: Clock::default(),
             audit: audit::Recorder::default(),
+            oidc_keys: identity::federation::OidcKeys::default(),
+            fresh: identity::fresh::FreshIdentity::default(),
+            vault: OnceLock::new(),
         };
         Self { parts: Arc::new(parts) }
     }
@@ -74,6 +82,21 @@ impl Core {
     /// A connection to read with.
     pub async fn read(&self) -> Result<Conn> {
         Ok(self.store.read().await?)
+    }
+
+    /// What seals and opens the secrets in the database; its keys are read, or made, at the first use.
+    pub fn vault(&self) -> Result<&Vault> {
+        if let Some(vault) = self.vault.get() {
+            return Ok(vault);
+        }
+        let opened = Vault::open_or_create(&self.config.credential_keys_directory);
+        let opened = opened.map_err(Error::internal)?;
+        Ok(self.vault.get_or_init(|| opened))
+    }
+
+    /// A secret of the database in the clear; `None` when no key opens it.
+    pub(crate) fn unsealed(&self, sealed: &str) -> Result<Option<String>> {
+        Ok(self.vault()?.unseal(sealed))
     }
 
     /// One write transaction; see [`Store::write`]. The first of a request also holds the request's audit event.
@@ -137,11 +160,20 @@ impl Deref for Core {
 /// for what is under way.
 pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
     let policy = policy::watch(core.policy.clone(), shutdown.clone());
+    let (store, mut stop) = (core.store.clone(), shutdown.clone());
+    let epoch = async move {
+        tokio::select! {
+            () = store.watch_identity() => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    };
     tokio::join!(
         policy,
+        epoch,
         idempotency::purge_loop(core.clone(), shutdown.clone()),
         tasks::run(core.clone(), shutdown.clone()),
         identity::keys::rotation_loop(core.clone(), shutdown.clone()),
+        image::import::run(core.clone(), shutdown.clone()),
         identity::token::purge_loop(core.clone(), shutdown.clone()),
         audit::purge_loop(core, shutdown),
     );

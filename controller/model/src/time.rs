@@ -45,6 +45,12 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|time| Self(time.as_microsecond()))
     }
 
+    /// Parses the date of an HTTP or mail header (RFC 9110, RFC 2822); `None` when it is not one.
+    pub fn parse_http_date(text: &str) -> Option<Self> {
+        let parsed = jiff::fmt::rfc2822::parse(text).ok()?;
+        Some(Self(parsed.timestamp().as_microsecond()))
+    }
+
     fn format(self, pattern: &str) -> String {
         jiff::Timestamp::from_microsecond(self.0)
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH)

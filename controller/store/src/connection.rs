@@ -10,6 +10,7 @@ use sqlx::{MySql, MySqlPool, Sqlite, SqlitePool};
 
 use crate::counters::{Counters, StoreCounters};
 use crate::database_url::{DatabaseUrl, Kind};
+use crate::epoch::{self, Epoch};
 use crate::error::{Fault, StoreError};
 use crate::query::query;
 use crate::{migrations, mysql, transaction};
@@ -40,6 +41,7 @@ const MAX_MADE: usize = 256;
 pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) identity_epoch: Arc<Epoch>,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +61,8 @@ pub struct Conn {
     limit: Duration,
     /// (table, id) of the rows that were added, in their order.
     made: Vec<(String, String)>,
+    /// A statement changed a table that answers about tokens may come from.
+    identity_changed: bool,
 }
 
 /// The driver's connection, for [`crate::query`].
@@ -92,7 +96,7 @@ impl Store {
         conn.limit = MIGRATION_LIMIT;
         migrations::apply(&mut conn).await?;
         drop(conn);
-        Ok(Self { backend, counters: Arc::default() })
+        Ok(Self { backend, counters: Arc::default(), identity_epoch: Arc::default() })
     }
 
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
@@ -126,6 +130,26 @@ impl Store {
     /// What happened since the start that an operator may want to see.
     pub fn counters(&self) -> StoreCounters {
         self.counters.read()
+    }
+
+    /// A number that stays the same as long as no identity table changes; `None` when that is not known freshly
+    /// enough ([`crate::IDENTITY_EPOCH_MAX_AGE`]), or [`Self::watch_identity`] does not run.
+    pub fn identity_epoch(&self) -> Option<u64> {
+        self.identity_epoch.current()
+    }
+
+    /// Looks for what other controllers change, until the future is dropped.
+    pub async fn watch_identity(&self) {
+        loop {
+            let refreshed = match self.read().await {
+                Ok(mut conn) => self.identity_epoch.refresh(&mut conn).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = refreshed {
+                tracing::warn!(%error, "the identity tables' epoch was not read");
+            }
+            tokio::time::sleep(epoch::POLL).await;
+        }
     }
 
     /// Waits for what runs and closes the files.
@@ -196,7 +220,23 @@ impl Backend {
 
 impl Conn {
     fn new(connection: Connection) -> Self {
-        Self { connection, fault: None, spare: None, limit: STATEMENT_LIMIT, made: Vec::new() }
+        Self {
+            connection,
+            fault: None,
+            spare: None,
+            limit: STATEMENT_LIMIT,
+            made: Vec::new(),
+            identity_changed: false,
+        }
+    }
+
+    /// Notes what a statement changes; for [`crate::query`] alone.
+    pub(crate) fn note_change(&mut self, sql: &str) {
+        self.identity_changed |= epoch::concerns_identity(sql);
+    }
+
+    pub(crate) fn identity_changed(&self) -> bool {
+        self.identity_changed
     }
 
     /// Notes a row that was added; for [`crate::query`] alone.

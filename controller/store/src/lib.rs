@@ -7,6 +7,7 @@
 mod connection;
 mod counters;
 mod database_url;
+mod epoch;
 mod error;
 mod migrations;
 mod mysql;
@@ -27,4 +28,5 @@ mod tests;
 pub use connection::{BoxFuture, Conn, Store, Tx};
 pub use counters::StoreCounters;
 pub use database_url::DatabaseUrl;
+pub use epoch::IDENTITY_EPOCH_MAX_AGE;
 pub use error::{StoreError, StoreErrorKind};

@@ -30,6 +30,8 @@ const MIGRATIONS: &[Migration] = &migrations! {
     7 "audit" "0007_audit.sql";
     8 "identity resources" "0008_identity_resources.sql";
     9 "authentication" "0009_authentication.sql";
+    10 "image work" "0010_image_work.sql";
+    11 "identity epoch" "0011_identity_epoch.sql";
 };
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT NOT NULL, name VARCHAR(255) NOT NULL, \

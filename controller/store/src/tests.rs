@@ -39,8 +39,8 @@ fn named(name: &str) -> Domain {
         description: String::new(),
         enabled: true,
         tags: Vec::new(),
-        options: Default::default(),
-        extra: Default::default(),
+        options: updraft_model::identity::Options::new(),
+        extra: updraft_model::identity::Extra::new(),
         tokens_valid_after: Timestamp(0),
     }
 }
@@ -198,4 +198,27 @@ async fn a_schema_that_was_killed_half_way_is_not_there() {
         }
         allowed += 7;
     }
+}
+
+#[tokio::test]
+async fn a_change_of_an_identity_table_starts_another_epoch() {
+    let (_directory, store) = store().await;
+    assert_eq!(store.identity_epoch(), None, "nobody watches");
+    let watching = store.clone();
+    let watcher = tokio::spawn(async move { watching.watch_identity().await });
+    let epoch = || async {
+        loop {
+            if let Some(epoch) = store.identity_epoch() {
+                return epoch;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let first = epoch().await;
+    insert(&store, "Red").await.unwrap();
+    let second = epoch().await;
+    assert!(second > first, "the commit is known before the next look");
+    insert(&store, "Red").await.unwrap_err();
+    assert_eq!(epoch().await, second, "what was rolled back changed nothing");
+    watcher.abort();
 }

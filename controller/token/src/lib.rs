@@ -6,9 +6,11 @@
 
 mod claims;
 mod keys;
+mod vault;
 
-pub use claims::{Claims, Method, Scope};
+pub use claims::{Claims, Federated, Grant, MAX_FEDERATED_GROUPS, Method, Scope};
 pub use keys::{KeyError, KeyRepository, MAX_ACTIVE_KEYS};
+pub use vault::Vault;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -16,8 +18,8 @@ use std::time::{Duration, Instant};
 use fernet::MultiFernet;
 use keys::Fingerprint;
 
-/// The longest token that is looked at, in bytes. Ours stay under 300.
-const MAX_TOKEN_BYTES: usize = 1024;
+/// The longest token that is looked at, in bytes. Ours stay under 300, but for a federated user in many groups.
+const MAX_TOKEN_BYTES: usize = 4096;
 
 /// A token that no key fits makes us look for newer keys, but not more often than this: junk costs no disk reads.
 const RELOAD_PAUSE: Duration = Duration::from_millis(50);

@@ -1,12 +1,13 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Claims, KeyRepository, MAX_ACTIVE_KEYS, Method, Scope, TokenError, Tokens};
+use super::{Claims, Grant, KeyRepository, MAX_ACTIVE_KEYS, Method, Scope, TokenError, Tokens};
 
 fn claims() -> Claims {
     Claims {
         user_id: "0123456789abcdef0123456789abcdef".into(),
         scope: Scope::Project("fedcba9876543210fedcba9876543210".into()),
+        grant: Grant::Own,
         methods: vec![Method::Password, Method::Token],
         issued_at_us: 1_000_000,
         expires_at_us: 2_000_000,

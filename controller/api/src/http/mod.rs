@@ -4,6 +4,7 @@
 //! [`Call`], [`Auth`] and [`Body`] are the extractors that handlers use; an error is any `updraft_core::Error`
 //! through [`Fault`].
 
+mod access_rule;
 mod audit;
 mod auth;
 mod body;

@@ -144,7 +144,7 @@ fn is_equal(value: &Value, wanted: &str) -> bool {
         Value::Bool(value) => *value == as_boolean(wanted),
         Value::String(value) => value.to_lowercase() == wanted.to_lowercase(),
         Value::Null => wanted.is_empty(),
-        other => other.to_string() == wanted,
+        other => *other == wanted,
     }
 }
 

@@ -2,16 +2,20 @@
 
 pub mod discovery;
 
+mod application_credentials;
 mod auth;
 mod catalog;
+mod credentials;
 mod domains;
 mod endpoints;
+mod federation;
 mod grants;
 mod groups;
 mod implied_roles;
 mod json_home;
 mod limits;
 mod list;
+mod policies;
 mod project_tags;
 mod projects;
 mod regions;
@@ -20,6 +24,7 @@ mod revocations;
 mod role_assignments;
 mod roles;
 mod services;
+mod trusts;
 mod unsupported;
 mod users;
 
@@ -34,14 +39,18 @@ use updraft_wire::identity::{ListLinks, SelfLink};
 /// What is served below `/` and below `/identity`.
 pub fn routes() -> Router<Core> {
     let v3 = Router::new()
+        .merge(application_credentials::routes())
         .merge(auth::routes())
+        .merge(credentials::routes())
         .merge(domains::routes())
         .merge(endpoints::routes())
+        .merge(federation::routes())
         .merge(grants::routes())
         .merge(groups::routes())
         .merge(implied_roles::routes())
         .merge(limits::routes())
         .merge(project_tags::routes())
+        .merge(policies::routes())
         .merge(projects::routes())
         .merge(regions::routes())
         .merge(registered_limits::routes())
@@ -49,6 +58,7 @@ pub fn routes() -> Router<Core> {
         .merge(role_assignments::routes())
         .merge(roles::routes())
         .merge(services::routes())
+        .merge(trusts::routes())
         .merge(unsupported::routes())
         .merge(users::routes());
     Router::new().route("/v3", get(discovery::version)).nest("/v3", v3)

@@ -6,17 +6,15 @@ use updraft_core::{Core, Error, ErrorKind};
 
 use crate::http::{Answer, Call};
 
-/// Configuration of single domains (there is one identity store), policies kept for other services, OAuth 1, and
+/// Configuration of single domains (there is one identity store), OAuth 1, groups of endpoints, and
 /// policies of endpoints.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 10] = [
     "/domains/{domain_id}/config",
     "/domains/{domain_id}/config/{group}",
     "/domains/{domain_id}/config/{group}/{option}",
     "/domains/config/default",
     "/domains/config/{group}/default",
     "/domains/config/{group}/{option}/default",
-    "/policies",
-    "/policies/{policy_id}",
     "/policies/{policy_id}/OS-ENDPOINT-POLICY/{*rest}",
     "/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy",
     "/OS-OAUTH1/{*rest}",

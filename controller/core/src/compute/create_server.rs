@@ -346,6 +346,10 @@ fn root_disk(flavor: &Flavor, image: &Image) -> Result<RootDiskSpec> {
     let image_format = match image.disk_format {
         Some(DiskFormat::Qcow2) => "qcow2",
         Some(DiskFormat::Raw | DiskFormat::Iso) => "raw",
+        Some(other) => {
+            let message = format!("Servers do not boot from images of the format {}.", other.as_str());
+            return Err(Error::bad_request("InvalidImageFormat", message));
+        }
         None => return Err(Error::bad_request("InvalidImageRef", "The image has no disk format.")),
     };
     Ok(RootDiskSpec {

@@ -1,6 +1,6 @@
 //! Differences between what is intended and what is so. Nothing when all is well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -87,7 +87,8 @@ async fn look(core: &Core) -> Result<Vec<Finding>> {
             }
         }
     }
-    findings.extend(image_files(core).await?);
+    let images = crate::image::doctor::examine(core).await?;
+    findings.extend(images.into_iter().map(|(subject, message)| finding("image-file", subject, message)));
     Ok(findings)
 }
 
@@ -212,36 +213,4 @@ fn leaks(host: &Host, inventory: &HostInventory) -> Vec<Finding> {
         .iter()
         .map(|leak| finding("leak", &host.id, format!("host {}: {leak}", host.hostname)))
         .collect()
-}
-
-/// Image records without a file of the right length, and files without a record.
-async fn image_files(core: &Core) -> Result<Vec<Finding>> {
-    let images = updraft_store::image::record::list_all(&mut core.read().await?).await?;
-    let directory = core.config.images_directory.clone();
-    let mut lengths = BTreeMap::new();
-    if let Ok(mut entries) = tokio::fs::read_dir(&directory).await {
-        while let Ok(Some(entry)) = entries.next_entry().await {
-            if let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata().await) {
-                lengths.insert(name, metadata.len());
-            }
-        }
-    }
-    let mut findings = Vec::new();
-    for image in images {
-        let Some(data) = &image.data else {
-            // Data may be arriving.
-            lengths.remove(&format!("{}.part", image.id));
-            continue;
-        };
-        match lengths.remove(&image.id) {
-            Some(length) if length == data.size_bytes => {}
-            Some(length) => {
-                let message = format!("its file has {length} bytes, not {}", data.size_bytes);
-                findings.push(finding("image-file", &image.id, message));
-            }
-            None => findings.push(finding("image-file", &image.id, "its file is missing")),
-        }
-    }
-    findings.extend(lengths.into_keys().map(|name| finding("image-file", name, "no image has this file")));
-    Ok(findings)
 }

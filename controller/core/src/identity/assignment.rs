@@ -3,7 +3,9 @@
 use updraft_model::Timestamp;
 use updraft_model::identity::{Actor, Assignment, Project, Role, Target};
 pub use updraft_store::identity::assignment::AssignmentFilter;
-use updraft_store::identity::{assignment, domain, group, project, revocation, role, user};
+use updraft_store::identity::{
+    application_credential, assignment, domain, group, project, revocation, role, user,
+};
 use updraft_store::{Conn, Tx};
 
 use super::{access, checks};
@@ -179,7 +181,7 @@ impl Parties {
     }
 }
 
-/// Ends the tokens, for the assignment's scope, of whoever held it. What was inherited just counts no more: roles
+/// Ends the tokens and the application credentials, for the assignment's scope, of whoever held it. What was inherited just counts no more: roles
 /// are read at each request.
 pub(super) async fn revoke_holders(tx: &mut Tx, assignment: &Assignment, now: Timestamp) -> Result<()> {
     if assignment.inherited {
@@ -187,6 +189,9 @@ pub(super) async fn revoke_holders(tx: &mut Tx, assignment: &Assignment, now: Ti
     }
     for user_id in users_of(tx, &assignment.actor).await? {
         revocation::revoke_scope(tx, &user_id, assignment.target.id(), now).await?;
+        if let Target::Project(project_id) = &assignment.target {
+            application_credential::delete_of_user(tx, &user_id, Some(project_id)).await?;
+        }
     }
     Ok(())
 }

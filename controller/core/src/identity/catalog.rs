@@ -1,5 +1,7 @@
 //! Regions, services and endpoints, and the catalog that tokens carry.
 
+use std::sync::Arc;
+
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{Endpoint, Extra, Interface, Region, Service};
 use updraft_store::Tx;
@@ -22,19 +24,33 @@ pub async fn of_project(
     public_endpoint: &str,
     project_id: Option<&str>,
 ) -> Result<Vec<CatalogService>> {
-    let mut conn = core.read().await?;
-    let services = catalog::list_services(&mut conn, None, None).await?;
-    let all = catalog::list_endpoints(&mut conn, None, None, None).await?;
-    let filled = services.into_iter().filter(|service| service.enabled).map(|service| {
-        let of_service = all.iter().filter(|endpoint| endpoint.service_id == service.id && endpoint.enabled);
-        let endpoints = of_service.filter_map(|endpoint| {
+    let enabled = enabled(core).await?;
+    let filled = enabled.iter().map(|CatalogService { service, endpoints }| {
+        let endpoints = endpoints.iter().filter_map(|endpoint| {
             let url = filled_in(&endpoint.url, public_endpoint, project_id)?;
             Some(Endpoint { url, ..endpoint.clone() })
         });
-        let endpoints = endpoints.collect();
-        CatalogService { service, endpoints }
+        CatalogService { service: service.clone(), endpoints: endpoints.collect() }
     });
     Ok(filled.collect())
+}
+
+/// Enabled services with their enabled endpoints, URLs as they were given.
+async fn enabled(core: &Core) -> Result<Arc<Vec<CatalogService>>> {
+    let epoch = core.store.identity_epoch();
+    if let Some(kept) = core.fresh.catalog.get(epoch, &()) {
+        return Ok(kept);
+    }
+    let mut conn = core.read().await?;
+    let services = catalog::list_services(&mut conn, None, None).await?;
+    let all = catalog::list_endpoints(&mut conn, None, None, None).await?;
+    let enabled = services.into_iter().filter(|service| service.enabled).map(|service| {
+        let of_service = all.iter().filter(|endpoint| endpoint.service_id == service.id && endpoint.enabled);
+        CatalogService { endpoints: of_service.cloned().collect(), service }
+    });
+    let enabled = Arc::new(enabled.collect());
+    core.fresh.catalog.put(epoch, (), &enabled);
+    Ok(enabled)
 }
 
 /// A URL with what stands for the project and for our own address filled in, in both of Keystone's spellings.

@@ -1,6 +1,7 @@
 //! Checks and refusals that every identity resource words the same way: Keystone's schemas and exceptions
 //! (`keystone/resource/schema.py`, `keystone/exception.py`).
 
+use updraft_model::Timestamp;
 use updraft_model::identity::{IMMUTABLE, Options, is_set};
 use updraft_store::{StoreError, StoreErrorKind};
 
@@ -125,6 +126,20 @@ pub(super) fn unique<T>(what: &str, name: &str, result: std::result::Result<T, S
         StoreErrorKind::Duplicate => duplicate(what, &format!("Duplicate entry found with name {name}")),
         _ => error.into(),
     })
+}
+
+/// An `expires_at` of a request: ISO 8601 in UTC, with or without the `Z`; 400 when it has passed.
+pub(super) fn future(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
+    let Some(text) = text else { return Ok(None) };
+    let text = if text.ends_with('Z') { text.to_owned() } else { format!("{text}Z") };
+    let time = Timestamp::parse(&text)
+        .ok_or_else(|| Error::bad_request("ValidationError", format!("Invalid time: {text}")))?;
+    if time <= now {
+        let message = "The 'expires_at' must not be before now. The server could not comply with the request since \
+                       it is either malformed or otherwise incorrect. The client is assumed to be in error.";
+        return Err(Error::bad_request("ValidationExpirationError", message));
+    }
+    Ok(Some(time))
 }
 
 pub(super) fn duplicate(what: &str, details: &str) -> Error {

@@ -119,7 +119,7 @@ pub async fn list(
 /// Domains that the caller holds a role on.
 pub async fn list_of_caller(core: &Core, caller: &Caller) -> Result<Vec<Domain>> {
     let mut conn = core.read().await?;
-    let ids = effective::domain_ids(&mut conn, &caller.user_id).await?;
+    let ids = effective::domain_ids_with_groups(&mut conn, &caller.user_id, &caller.federated_groups).await?;
     Ok(domain::list(&mut conn, Some(&ids), None, Some(true)).await?)
 }
 

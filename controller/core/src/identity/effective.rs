@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use updraft_model::identity::{Assignment, Role, Target};
+use updraft_model::identity::{Actor, Assignment, Role, Target};
 use updraft_store::Conn;
+use updraft_store::identity::assignment::AssignmentFilter;
 use updraft_store::identity::{assignment, project, role};
 
 use crate::Result;
@@ -14,7 +15,18 @@ use crate::Result;
 /// The roles that `user_id` holds on `target`, with those they imply, in the order of their names. Roles of a
 /// domain are left out, as in Keystone's tokens: only what they imply counts.
 pub async fn roles(conn: &mut Conn, user_id: &str, target: &Target) -> Result<Vec<Role>> {
-    let held = assignment::list_for_user_on(conn, user_id, target).await?;
+    roles_with_groups(conn, user_id, &[], target).await
+}
+
+/// [`roles`] of a user who is also in these groups, by the word of an identity provider.
+pub async fn roles_with_groups(
+    conn: &mut Conn,
+    user_id: &str,
+    group_ids: &[String],
+    target: &Target,
+) -> Result<Vec<Role>> {
+    let mut held = assignment::list_for_user_on(conn, user_id, target).await?;
+    held.extend(of_groups(conn, group_ids).await?);
     let is_inherited_somewhere = held.iter().any(|held| held.inherited);
     let above = match target {
         Target::Project(id) if is_inherited_somewhere => project::ancestors(conn, id).await?,
@@ -38,10 +50,31 @@ pub async fn roles(conn: &mut Conn, user_id: &str, target: &Target) -> Result<Ve
     Ok(all.into_iter().map(|(role, _)| role).filter(of_cloud).collect())
 }
 
+async fn of_groups(conn: &mut Conn, group_ids: &[String]) -> Result<Vec<Assignment>> {
+    let mut held = Vec::new();
+    for id in group_ids {
+        let filter =
+            AssignmentFilter { actor: Some(Actor::Group(id.clone())), ..AssignmentFilter::default() };
+        held.extend(assignment::list(conn, &filter).await?);
+    }
+    Ok(held)
+}
+
 /// Ids of all projects on which the user holds something, itself, through a group or by inheritance.
 pub async fn project_ids(conn: &mut Conn, user_id: &str) -> Result<Vec<String>> {
+    project_ids_with_groups(conn, user_id, &[]).await
+}
+
+/// [`project_ids`] of a user who is also in these groups, by the word of an identity provider.
+pub async fn project_ids_with_groups(
+    conn: &mut Conn,
+    user_id: &str,
+    group_ids: &[String],
+) -> Result<Vec<String>> {
+    let mut all = assignment::list_for_user(conn, user_id).await?;
+    all.extend(of_groups(conn, group_ids).await?);
     let mut ids = BTreeSet::new();
-    for held in assignment::list_for_user(conn, user_id).await? {
+    for held in all {
         match (held.inherited, held.target) {
             (false, Target::Project(id)) => {
                 ids.insert(id);
@@ -58,8 +91,19 @@ pub async fn project_ids(conn: &mut Conn, user_id: &str) -> Result<Vec<String>> 
 
 /// Ids of all domains on which the user holds something, itself or through a group.
 pub async fn domain_ids(conn: &mut Conn, user_id: &str) -> Result<Vec<String>> {
-    let held = assignment::list_for_user(conn, user_id).await?.into_iter();
+    domain_ids_with_groups(conn, user_id, &[]).await
+}
+
+/// [`domain_ids`] of a user who is also in these groups, by the word of an identity provider.
+pub async fn domain_ids_with_groups(
+    conn: &mut Conn,
+    user_id: &str,
+    group_ids: &[String],
+) -> Result<Vec<String>> {
+    let mut held = assignment::list_for_user(conn, user_id).await?;
+    held.extend(of_groups(conn, group_ids).await?);
     let ids: BTreeSet<String> = held
+        .into_iter()
         .filter_map(|held| match held.target {
             Target::Domain(id) if !held.inherited => Some(id),
             Target::Domain(_) | Target::Project(_) | Target::System => None,

@@ -5,20 +5,34 @@
 
 mod access;
 mod checks;
+mod delegation;
+mod permission;
+mod signature;
+mod totp;
 
+pub mod application_credential;
 pub mod assignment;
 pub mod assignment_list;
 pub mod bootstrap;
 pub mod catalog;
+pub mod credential;
 pub mod domain;
+pub mod ec2;
 pub mod effective;
+pub mod federation;
+pub mod fresh;
 pub mod group;
 pub mod keys;
 pub mod limit;
+pub mod live;
 pub mod login;
+pub mod policy_blob;
 pub mod project;
 pub mod project_tags;
 pub mod revocation;
 pub mod role;
 pub mod token;
+pub mod trust;
 pub mod user;
+
+pub use signature::{MAX_SKEW, SignedRequest};

@@ -200,7 +200,8 @@ pub async fn list_of_user(core: &Core, caller: &Caller, user_id: &str) -> Result
     let found = user::get(&mut conn, user_id).await?;
     access::enforce(core, caller, "identity:list_user_projects", &access::user(found.as_ref()))?;
     found.ok_or_else(|| checks::not_found("user", user_id))?;
-    let ids = Some(effective::project_ids(&mut conn, user_id).await?);
+    let groups = if caller.user_id == user_id { caller.federated_groups.as_slice() } else { &[] };
+    let ids = Some(effective::project_ids_with_groups(&mut conn, user_id, groups).await?);
     Ok(project::list(&mut conn, &ProjectFilter { ids, ..ProjectFilter::default() }).await?)
 }
 

@@ -4,7 +4,7 @@ use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{Extra, Options, User, is_set, merge_options};
 pub use updraft_store::identity::user::UserFilter;
-use updraft_store::identity::{domain, group, user};
+use updraft_store::identity::{application_credential, domain, group, user};
 use updraft_store::{Conn, Tx};
 
 use super::{access, checks};
@@ -152,6 +152,9 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: UserChange) 
             if let Some(project_id) = change.default_project_id {
                 check_default_project(tx, project_id.as_deref()).await?;
                 user.default_project_id = project_id;
+            }
+            if user.enabled && change.enabled == Some(false) {
+                application_credential::delete_of_user(tx, &user.id, None).await?;
             }
             user.description = change.description.unwrap_or(user.description);
             user.email = change.email.unwrap_or(user.email);

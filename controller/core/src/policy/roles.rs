@@ -38,7 +38,7 @@ fn require_role<'a>(caller: &'a Caller, role: &str) -> Result<&'a str> {
     Err(refusal(&format!("This needs the role '{role}' on the project.")))
 }
 
-fn refusal(reason: &str) -> Error {
+pub(crate) fn refusal(reason: &str) -> Error {
     Error::forbidden(format!("You are not authorized to perform the requested action. {reason}"))
 }
 

@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::file::Overrides;
 use super::parse::parse;
@@ -188,9 +188,7 @@ fn a_bad_file_is_refused_by_file_and_rule() {
         assert!(error.contains(named) && error.contains("/"), "{text}: {error}");
     }
     let missing = Policy::load(Some(Path::new("/nonexistent/policy.yaml"))).unwrap_err();
-    assert!(
-        matches!(missing, PolicyError::Io { path, .. } if path == PathBuf::from("/nonexistent/policy.yaml"))
-    );
+    assert!(matches!(missing, PolicyError::Io { path, .. } if path == Path::new("/nonexistent/policy.yaml")));
 }
 
 #[test]

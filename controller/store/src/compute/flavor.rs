@@ -106,7 +106,7 @@ pub async fn list_access(conn: &mut Conn, flavor_id: &str) -> Result<Vec<String>
         .bind(flavor_id)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok(row.try_get("project_id")?)).collect()
+    rows.iter().map(|row| row.try_get("project_id")).collect()
 }
 
 /// `Duplicate` when the project has it already.

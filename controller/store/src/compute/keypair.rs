@@ -73,5 +73,5 @@ pub async fn count(conn: &mut Conn, user_id: &str) -> Result<i64, StoreError> {
         .bind(user_id)
         .fetch_one(conn)
         .await?;
-    Ok(row.try_get("number")?)
+    row.try_get("number")
 }

@@ -121,7 +121,7 @@ pub async fn next_due(conn: &mut Conn, now: Timestamp) -> Result<Option<String>,
     .bind(now.0)
     .fetch_optional(conn)
     .await?;
-    row.map(|row| Ok(row.try_get("id")?)).transpose()
+    row.map(|row| row.try_get("id")).transpose()
 }
 
 /// Leases the task to `owner` until `until`; false when somebody else was first.

@@ -115,7 +115,7 @@ pub async fn members(conn: &mut Conn, group_id: &str) -> Result<Vec<String>, Sto
         .bind(group_id)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok(row.try_get("user_id")?)).collect()
+    rows.iter().map(|row| row.try_get("user_id")).collect()
 }
 
 /// Ids of the groups that the user is in.
@@ -124,5 +124,5 @@ pub async fn groups_of(conn: &mut Conn, user_id: &str) -> Result<Vec<String>, St
         .bind(user_id)
         .fetch_all(conn)
         .await?;
-    rows.iter().map(|row| Ok(row.try_get("group_id")?)).collect()
+    rows.iter().map(|row| row.try_get("group_id")).collect()
 }

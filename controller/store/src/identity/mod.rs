@@ -11,6 +11,7 @@ pub mod federated_user;
 pub mod federation;
 pub mod group;
 pub mod limit;
+pub mod policy_blob;
 pub mod project;
 pub mod revocation;
 pub mod role;

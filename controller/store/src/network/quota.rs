@@ -17,7 +17,7 @@ pub async fn limits(conn: &mut Conn, project_id: &str) -> Result<BTreeMap<String
 pub async fn projects(conn: &mut Conn) -> Result<Vec<String>, StoreError> {
     let rows =
         query("SELECT DISTINCT project_id FROM network_quotas ORDER BY project_id").fetch_all(conn).await?;
-    rows.iter().map(|row| Ok(row.try_get("project_id")?)).collect()
+    rows.iter().map(|row| row.try_get("project_id")).collect()
 }
 
 pub async fn set(tx: &mut Tx, project_id: &str, resource: &str, limit: i64) -> Result<(), StoreError> {
@@ -53,5 +53,5 @@ pub async fn in_use(conn: &mut Conn, project_id: &str, resource: &str) -> Result
         "subnet" => "SELECT COUNT(*) AS number FROM subnets WHERE project_id = ?",
         _ => return Ok(0),
     };
-    Ok(query(sql).bind(project_id).fetch_one(conn).await?.try_get("number")?)
+    query(sql).bind(project_id).fetch_one(conn).await?.try_get("number")
 }

@@ -139,7 +139,7 @@ pub async fn default_of(conn: &mut Conn, project_id: &str) -> Result<Option<Stri
         .bind(project_id)
         .fetch_optional(conn)
         .await?;
-    row.map(|row| Ok(row.try_get("security_group_id")?)).transpose()
+    row.map(|row| row.try_get("security_group_id")).transpose()
 }
 
 /// Groups with their rules, in the order in which they were made.

@@ -18,6 +18,41 @@ pub struct Identity {
     pub methods: Vec<String>,
     pub password: Option<PasswordMethod>,
     pub token: Option<TokenMethod>,
+    pub application_credential: Option<AppCredentialMethod>,
+    pub totp: Option<TotpMethod>,
+}
+
+/// By id, or by name and user.
+#[derive(Clone, Deserialize)]
+pub struct AppCredentialMethod {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    /// Counts beside a name alone.
+    #[serde(default)]
+    pub user: Option<OwnerRef>,
+    pub secret: String,
+}
+
+/// By id, or by name and domain.
+#[derive(Clone, Debug, Deserialize)]
+pub struct OwnerRef {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub domain: Option<DomainRef>,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct TotpMethod {
+    pub user: TotpUserRef,
+}
+
+/// By id, or by name and domain.
+#[derive(Clone, Deserialize)]
+pub struct TotpUserRef {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub domain: Option<DomainRef>,
+    pub passcode: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -55,6 +90,7 @@ pub struct ProjectRef {
 }
 
 /// `"unscoped"`, or an object with one of the keys.
+#[allow(clippy::large_enum_variant, reason = "one per login, and gone with it")]
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum ScopeRequest {
@@ -65,5 +101,12 @@ pub enum ScopeRequest {
         system: Option<serde_json::Value>,
         #[serde(default)]
         unscoped: Option<serde_json::Value>,
+        #[serde(default, rename = "OS-TRUST:trust")]
+        trust: Option<TrustRef>,
     },
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct TrustRef {
+    pub id: String,
 }

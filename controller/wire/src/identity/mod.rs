@@ -1,24 +1,44 @@
 //! JSON shapes of the identity API, v3 (<https://docs.openstack.org/api-ref/identity/v3/>).
 
+mod application_credential;
 mod assignment;
 mod attributes;
 mod catalog;
+mod credential;
 mod domain;
+mod federation;
 mod group;
 mod limit;
 mod login;
+mod policy;
 mod project;
 mod role;
 mod token;
+mod trust;
 mod user;
 
+pub use application_credential::{
+    AccessRuleBody, AccessRuleFields, AccessRuleList, AccessRuleView, AppCredentialBody, AppCredentialFields,
+    AppCredentialList, AppCredentialRequest, AppCredentialRole, AppCredentialView, RoleKey,
+};
 pub use assignment::{AssignmentLinks, AssignmentView, DomainName, Named, ScopeView, SystemScope};
 pub use attributes::extra;
 pub use catalog::{
     EndpointBody, EndpointFields, EndpointRequest, EndpointView, RegionBody, RegionFields, RegionRequest,
     RegionView, ServiceBody, ServiceFields, ServiceRequest, ServiceView,
 };
+pub use credential::{
+    CredentialBody, CredentialFields, CredentialList, CredentialRequest, CredentialView, Ec2Body, Ec2List,
+    Ec2Request, Ec2View, SignedFields, SignedRequest,
+};
 pub use domain::{DomainBody, DomainFields, DomainList, DomainRequest, DomainView};
+pub use federation::{
+    IdentityProviderBody, IdentityProviderFields, IdentityProviderLinks, IdentityProviderList,
+    IdentityProviderRequest, IdentityProviderView, MappingBody, MappingFields, MappingList, MappingRequest,
+    MappingView, ProtocolBody, ProtocolFields, ProtocolLinks, ProtocolList, ProtocolRequest, ProtocolView,
+    ServiceProviderBody, ServiceProviderFields, ServiceProviderList, ServiceProviderRequest,
+    ServiceProviderView,
+};
 pub use group::{GroupBody, GroupFields, GroupRequest, GroupView};
 pub use limit::{
     LimitBody, LimitChangeFields, LimitFields, LimitModelBody, LimitModelView, LimitRequest, LimitView,
@@ -26,8 +46,10 @@ pub use limit::{
     RegisteredLimitView, RegisteredLimitsMade, RegisteredLimitsRequest,
 };
 pub use login::{
-    Auth, AuthRequest, DomainRef, PasswordMethod, ProjectRef, ScopeRequest, TokenMethod, UserRef,
+    AppCredentialMethod, Auth, AuthRequest, DomainRef, Identity, OwnerRef, PasswordMethod, ProjectRef,
+    ScopeRequest, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
 };
+pub use policy::{PolicyBody, PolicyFields, PolicyList, PolicyRequest, PolicyView};
 pub use project::{
     ProjectBody, ProjectFields, ProjectList, ProjectRequest, ProjectView, TagList, TagsRequest,
 };
@@ -35,9 +57,10 @@ pub use role::{
     InferenceBody, InferenceList, InferenceView, RoleBody, RoleFields, RoleRef, RoleRequest, RoleView,
 };
 pub use token::{
-    CatalogBody, CatalogEndpoint, CatalogEntry, RoleName, TokenBody, TokenDomain, TokenProject, TokenUser,
-    TokenView,
+    CatalogBody, CatalogEndpoint, CatalogEntry, IdRef, RoleName, TokenAppCredential, TokenBody, TokenDomain,
+    TokenFederation, TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser, TokenView,
 };
+pub use trust::{TrustBody, TrustFields, TrustList, TrustRequest, TrustView};
 pub use user::{PasswordFields, PasswordRequest, UserBody, UserFields, UserRequest, UserView};
 
 use serde::Serialize;

@@ -1,6 +1,6 @@
 use serde::Serialize;
 
-use super::SelfLink;
+use super::{AccessRuleView, SelfLink};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct TokenBody {
@@ -22,9 +22,18 @@ pub struct TokenView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_domain: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<TokenSystem>,
+    #[serde(rename = "OS-TRUST:trust", skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TokenTrust>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_credential: Option<TokenAppCredential>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<RoleName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub catalog: Option<Vec<CatalogEntry>>,
+    /// Clouds that trust this one; absent when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub service_providers: Vec<TokenServiceProvider>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -32,8 +41,52 @@ pub struct TokenUser {
     pub domain: TokenDomain,
     pub id: String,
     pub name: String,
-    /// Passwords do not expire: always null.
-    pub password_expires_at: Option<String>,
+    /// Passwords do not expire: null, and absent for a user without one here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_expires_at: Option<Option<String>>,
+    #[serde(rename = "OS-FEDERATION", skip_serializing_if = "Option::is_none")]
+    pub federation: Option<TokenFederation>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenFederation {
+    pub groups: Vec<IdRef>,
+    pub identity_provider: IdRef,
+    pub protocol: IdRef,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct IdRef {
+    pub id: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenSystem {
+    pub all: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenTrust {
+    pub id: String,
+    pub trustor_user: IdRef,
+    pub trustee_user: IdRef,
+    pub impersonation: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenAppCredential {
+    pub id: String,
+    pub name: String,
+    pub restricted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub access_rules: Vec<AccessRuleView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TokenServiceProvider {
+    pub id: String,
+    pub auth_url: String,
+    pub sp_url: String,
 }
 
 #[derive(Clone, Debug, Serialize)]

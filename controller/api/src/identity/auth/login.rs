@@ -1,39 +1,63 @@
 //! From the shape of a login to the login.
 
 use updraft_core::Error;
-use updraft_core::identity::login::{DomainKey, Login, Named, PasswordProof, WantedScope};
-use updraft_wire::identity::{Auth, DomainRef, PasswordMethod, ProjectRef, ScopeRequest};
+use updraft_core::identity::login::{
+    AppCredentialKey, AppCredentialProof, DomainKey, Login, Named, PasswordProof, TotpProof, WantedScope,
+};
+use updraft_wire::identity::{
+    AppCredentialMethod, Auth, DomainRef, Identity, PasswordMethod, ProjectRef, ScopeRequest, TotpMethod,
+};
 
 /// Methods in one login; more only make work (CVE-2014-2828).
 const MAX_METHODS: usize = 8;
 
 pub(super) fn login(auth: Auth) -> Result<Login, Error> {
-    let mut methods = auth.identity.methods;
+    let Auth { identity, scope: wanted } = auth;
+    let Identity { mut methods, password: by_password, token, application_credential, totp: by_totp } =
+        identity;
     if methods.len() > MAX_METHODS {
         return Err(invalid("too many methods"));
     }
     methods.sort();
     methods.dedup();
-    let mut login = Login { scope: scope(auth.scope)?, ..Login::default() };
-    for method in &methods {
-        match method.as_str() {
-            "password" => {
-                let proof = auth
-                    .identity
-                    .password
-                    .clone()
-                    .ok_or_else(|| invalid("'password' is a required property"))?;
-                login.password = Some(password(proof)?);
-            }
-            "token" => {
-                let proof =
-                    auth.identity.token.clone().ok_or_else(|| invalid("'token' is a required property"))?;
-                login.token = Some(proof.id);
-            }
-            _ => return Err(Error::unauthorized()),
-        }
+    let asked = |name: &str| methods.iter().any(|method| method == name);
+    let known = ["password", "token", "application_credential", "totp"];
+    if methods.is_empty() {
+        return Err(invalid("'methods' is empty"));
     }
-    Ok(login)
+    if !methods.iter().all(|method| known.contains(&method.as_str())) {
+        return Err(Error::unauthorized());
+    }
+    Ok(Login {
+        password: asked("password").then(|| password(part(by_password, "password")?)).transpose()?,
+        token: asked("token").then(|| Ok::<_, Error>(part(token, "token")?.id)).transpose()?,
+        application_credential: asked("application_credential")
+            .then(|| app_credential(part(application_credential, "application_credential")?))
+            .transpose()?,
+        totp: asked("totp").then(|| totp(part(by_totp, "totp")?)).transpose()?,
+        scope: scope(wanted)?,
+    })
+}
+
+fn part<T>(part: Option<T>, name: &str) -> Result<T, Error> {
+    part.ok_or_else(|| invalid(&format!("'{name}' is a required property")))
+}
+
+/// A user beside an id is ignored: the credential says whose it is (CVE-2026-42998).
+fn app_credential(method: AppCredentialMethod) -> Result<AppCredentialProof, Error> {
+    let key = match (method.id, method.name, method.user) {
+        (Some(id), ..) => AppCredentialKey::Id(id),
+        (None, Some(name), Some(user)) => {
+            AppCredentialKey::Name { name, user: named(user.id, user.name, user.domain)? }
+        }
+        _ => return Err(invalid("an id, or a name and a user, are required")),
+    };
+    Ok(AppCredentialProof { key, secret: method.secret })
+}
+
+fn totp(method: TotpMethod) -> Result<TotpProof, Error> {
+    let user = method.user;
+    Ok(TotpProof { user: named(user.id, user.name, user.domain)?, passcode: user.passcode })
 }
 
 fn invalid(what: &str) -> Error {
@@ -66,17 +90,18 @@ fn scope(scope: Option<ScopeRequest>) -> Result<WantedScope, Error> {
         None => Ok(WantedScope::Default),
         Some(ScopeRequest::Word(word)) if word == "unscoped" => Ok(WantedScope::Unscoped),
         Some(ScopeRequest::Word(_)) => Err(invalid("the scope is 'unscoped' or an object")),
-        Some(ScopeRequest::Target { project, domain, system, unscoped }) => match (project, domain, unscoped)
-        {
-            (Some(ProjectRef { id, name, domain }), None, None) => {
-                Ok(WantedScope::Project(named(id, name, domain)?))
+        Some(ScopeRequest::Target { project, domain, system, unscoped, trust }) => {
+            match (project, domain, system, unscoped, trust) {
+                (Some(ProjectRef { id, name, domain }), None, None, None, None) => {
+                    Ok(WantedScope::Project(named(id, name, domain)?))
+                }
+                (None, Some(domain), None, None, None) => Ok(WantedScope::Domain(domain_key(domain)?)),
+                (None, None, Some(_), None, None) => Ok(WantedScope::System),
+                (None, None, None, Some(_), None) => Ok(WantedScope::Unscoped),
+                (None, None, None, None, Some(trust)) => Ok(WantedScope::Trust(trust.id)),
+                (None, None, None, None, None) => Ok(WantedScope::Default),
+                _ => Err(invalid("one scope at a time")),
             }
-            (None, Some(domain), None) => Ok(WantedScope::Domain(domain_key(domain)?)),
-            (None, None, Some(_)) => Ok(WantedScope::Unscoped),
-            // Nobody holds a role on the system here.
-            (None, None, None) if system.is_some() => Err(Error::unauthorized()),
-            (None, None, None) => Ok(WantedScope::Default),
-            _ => Err(invalid("one scope at a time")),
-        },
+        }
     }
 }

@@ -1,7 +1,12 @@
 //! `/v3/auth`: tokens, and what a token's bearer may scope to.
 
 mod login;
-mod view;
+mod signed;
+
+pub(super) mod view;
+
+#[cfg(test)]
+mod tests;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -9,6 +14,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use updraft_core::identity::{domain, login as logins, project, token};
 use updraft_core::{Core, Error};
 use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, SelfLink};
@@ -25,6 +31,8 @@ pub(super) fn routes() -> Router<Core> {
         .route("/auth/catalog", get(own_catalog))
         .route("/auth/projects", get(own_projects))
         .route("/auth/domains", get(own_domains))
+        .route("/auth/system", get(own_system))
+        .merge(signed::routes())
 }
 
 #[derive(Debug, Deserialize)]
@@ -68,7 +76,7 @@ fn subject_token(headers: &HeaderMap) -> Result<&str, Error> {
     value.ok_or_else(|| Error::bad_request("ValidationError", "The header X-Subject-Token is missing."))
 }
 
-fn token_headers(token: &str) -> HeaderMap {
+pub(super) fn token_headers(token: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_str(token) {
         headers.insert(SUBJECT_TOKEN, value);
@@ -88,14 +96,21 @@ async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
 }
 
 /// `GET /v3/auth/projects`: where the caller may scope to.
-async fn own_projects(Call { core, caller, endpoint }: Call) -> Answer<Json<ProjectList>> {
+pub(super) async fn own_projects(Call { core, caller, endpoint }: Call) -> Answer<Json<ProjectList>> {
     let mut found = project::list_of_user(&core, &caller, &caller.user_id).await?;
     found.retain(|project| project.enabled);
     Ok(projects::list_view(&endpoint, "auth/projects", found))
 }
 
 /// `GET /v3/auth/domains`: where the caller may scope to.
-async fn own_domains(Call { core, caller, endpoint }: Call) -> Answer<Json<DomainList>> {
+pub(super) async fn own_domains(Call { core, caller, endpoint }: Call) -> Answer<Json<DomainList>> {
     let found = domain::list_of_caller(&core, &caller).await?;
     Ok(domains::list_view(&endpoint, "auth/domains", found))
+}
+
+/// `GET /v3/auth/system`: whether the caller may scope to the system.
+async fn own_system(Call { core, caller, endpoint }: Call) -> Answer<Json<Value>> {
+    let may = token::may_scope_to_system(&core, &caller).await?;
+    let system: Vec<Value> = may.then(|| json!({"all": true})).into_iter().collect();
+    Ok(Json(json!({"system": system, "links": {"self": format!("{endpoint}/identity/v3/auth/system")}})))
 }

@@ -1,14 +1,18 @@
 //! A token as the API shows it.
 
-use updraft_core::identity::token::{LiveScope, LiveToken};
+use updraft_core::identity::federation;
+use updraft_core::identity::live::{Federated, LiveGrant, LiveScope, LiveToken};
 use updraft_core::{Core, Result};
 use updraft_model::Timestamp;
-use updraft_model::identity::Domain;
-use updraft_wire::identity::{RoleName, TokenBody, TokenDomain, TokenProject, TokenUser, TokenView};
+use updraft_model::identity::{AccessRule, ApplicationCredential, Domain, Trust};
+use updraft_wire::identity::{
+    AccessRuleView, IdRef, RoleName, TokenAppCredential, TokenBody, TokenDomain, TokenFederation,
+    TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser, TokenView,
+};
 
 use crate::identity::catalog;
 
-pub(super) async fn token(
+pub(in crate::identity) async fn token(
     core: &Core,
     endpoint: &str,
     live: LiveToken,
@@ -16,27 +20,37 @@ pub(super) async fn token(
 ) -> Result<TokenBody> {
     let project_id = match &live.scope {
         LiveScope::Project { project, .. } => Some(project.id.as_str()),
-        LiveScope::Unscoped | LiveScope::Domain(_) => None,
+        LiveScope::Unscoped | LiveScope::Domain(_) | LiveScope::System => None,
     };
-    let is_scoped = !matches!(live.scope, LiveScope::Unscoped);
+    let is_scoped = live.is_scoped();
     let catalog = match is_scoped && with_catalog {
         true => Some(catalog::entries(core, endpoint, project_id).await?),
         false => None,
     };
+    let service_providers = federation::enabled_service_providers(core).await?.into_iter();
     let roles = live.roles.into_iter().map(|role| RoleName { id: role.id, name: role.name });
     let roles = is_scoped.then(|| roles.collect());
+    let system = matches!(live.scope, LiveScope::System).then_some(TokenSystem { all: true });
     let (project, domain) = match live.scope {
-        LiveScope::Unscoped => (None, None),
+        LiveScope::Unscoped | LiveScope::System => (None, None),
         LiveScope::Domain(domain) => (None, Some(domain_view(domain))),
         LiveScope::Project { project, domain } => {
             (Some(TokenProject { domain: domain_view(domain), id: project.id, name: project.name }), None)
         }
     };
+    let (mut trust, mut application_credential, mut federated) = (None, None, None);
+    match live.grant {
+        LiveGrant::Own => {}
+        LiveGrant::Trust(found) => trust = Some(trust_view(found)),
+        LiveGrant::ApplicationCredential(found) => application_credential = Some(app_credential_view(found)),
+        LiveGrant::Federated(found) => federated = Some(federation_view(found)),
+    }
     let user = TokenUser {
         domain: domain_view(live.user_domain),
         id: live.user.id,
         name: live.user.name,
-        password_expires_at: None,
+        password_expires_at: federated.is_none().then_some(None),
+        federation: federated,
     };
     Ok(TokenBody {
         token: TokenView {
@@ -45,15 +59,55 @@ pub(super) async fn token(
             audit_ids: live.claims.audit_ids,
             expires_at: Timestamp(live.claims.expires_at_us).micros_z(),
             issued_at: Timestamp(live.claims.issued_at_us).micros_z(),
-            is_domain: project.as_ref().map(|_| false),
+            // Keystone leaves it out of a trust's token.
+            is_domain: (project.is_some() && trust.is_none()).then_some(false),
+            system,
             project,
             domain,
+            trust,
+            application_credential,
             roles,
             catalog,
+            service_providers: service_providers
+                .map(|sp| TokenServiceProvider { id: sp.id, auth_url: sp.auth_url, sp_url: sp.sp_url })
+                .collect(),
         },
     })
 }
 
 fn domain_view(domain: Domain) -> TokenDomain {
     TokenDomain { id: domain.id, name: domain.name }
+}
+
+fn trust_view(trust: Trust) -> TokenTrust {
+    TokenTrust {
+        id: trust.id,
+        trustor_user: IdRef { id: trust.trustor_user_id },
+        trustee_user: IdRef { id: trust.trustee_user_id },
+        impersonation: trust.impersonation,
+    }
+}
+
+fn app_credential_view(credential: ApplicationCredential) -> TokenAppCredential {
+    let rule = |rule: AccessRule| AccessRuleView {
+        id: rule.id,
+        service: rule.service,
+        method: rule.method,
+        path: rule.path,
+        links: None,
+    };
+    TokenAppCredential {
+        id: credential.id,
+        name: credential.name,
+        restricted: !credential.unrestricted,
+        access_rules: credential.access_rules.into_iter().map(rule).collect(),
+    }
+}
+
+fn federation_view(federated: Federated) -> TokenFederation {
+    TokenFederation {
+        groups: federated.group_ids.into_iter().map(|id| IdRef { id }).collect(),
+        identity_provider: IdRef { id: federated.idp_id },
+        protocol: IdRef { id: federated.protocol_id },
+    }
 }

@@ -70,7 +70,6 @@ async fn what_there_is_not_says_so() {
     for path in [
         "/v3/domains/default/config",
         "/v3/domains/config/default",
-        "/v3/policies",
         "/v3/OS-OAUTH1/consumers",
         "/v3/OS-EP-FILTER/endpoint_groups",
     ] {

@@ -95,7 +95,7 @@ async fn every_failed_login_looks_the_same() {
         ("admin", "wrong", Value::Null),
         ("nobody", ADMIN_PASSWORD, Value::Null),
         ("admin", ADMIN_PASSWORD, project("nowhere")),
-        ("admin", ADMIN_PASSWORD, json!({"system": {"all": true}})),
+        ("admin", ADMIN_PASSWORD, json!({"domain": {"id": "default"}})),
     ] {
         let reply = cloud.login(user, password, scope).await;
         assert!(reply.header("www-authenticate").starts_with("Keystone uri=\"http://cloud.test:5000"));

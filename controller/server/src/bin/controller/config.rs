@@ -3,7 +3,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
+use updraft_core::fetch::FetchRules;
+use updraft_core::identity::federation::{JwksSource, OidcIssuer};
 use updraft_core::{Policy, RateLimits};
 use updraft_store::{DatabaseUrl, StoreError};
 
@@ -26,6 +29,9 @@ pub struct Config {
     pub keys_dir: PathBuf,
     /// The certificate to serve with; in clear when absent.
     pub tls: Option<TlsFiles>,
+    /// Where the keys lie that credentials in the database are encrypted with; made when it is missing. Beside
+    /// `keys_dir` when absent.
+    credential_keys_dir: Option<PathBuf>,
     /// How clients reach us, for links and the catalog; as each request came in when absent.
     public_endpoint: Option<String>,
     #[serde(default = "default_region")]
@@ -48,6 +54,9 @@ pub struct Config {
     rate_limits: RateLimits,
     /// Changes to OpenStack's default rules: YAML, as oslo.policy reads it.
     policy_file: Option<PathBuf>,
+    /// Whose ID tokens are believed (OpenID Connect).
+    #[serde(default)]
+    oidc: Vec<Oidc>,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
     /// How long audit events are kept.
@@ -58,8 +67,75 @@ pub struct Config {
     token_key_rotation_s: u64,
     #[serde(default = "default_max_image_gib")]
     max_image_gib: u64,
+    /// How long a writer of image data may be silent before it counts as dead.
+    #[serde(default = "default_image_lease_s")]
+    image_lease_s: u64,
+    /// Where tenants' URLs may lead.
+    #[serde(default)]
+    web_download: WebDownload,
     #[serde(skip)]
     path: PathBuf,
+}
+
+/// An issuer of ID tokens. Its keys come from a file or from a URL, which is `https` or on this machine.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Oidc {
+    issuer: String,
+    /// Our client ids there.
+    audiences: Vec<String>,
+    jwks_file: Option<PathBuf>,
+    jwks_url: Option<String>,
+}
+
+impl Oidc {
+    fn core(&self) -> Result<OidcIssuer, &'static str> {
+        let is_local =
+            |url: &str| ["http://127.0.0.1:", "http://[::1]:"].iter().any(|start| url.starts_with(start));
+        let keys = match (&self.jwks_file, &self.jwks_url) {
+            (Some(file), None) => JwksSource::File(file.clone()),
+            (None, Some(url)) if url.starts_with("https://") || is_local(url) => JwksSource::Url(url.clone()),
+            _ => {
+                return Err(
+                    "an issuer in [[oidc]] has either jwks_file or jwks_url, and the latter is https",
+                );
+            }
+        };
+        if self.issuer.is_empty() || self.audiences.is_empty() {
+            return Err("an issuer in [[oidc]] has a name and at least one of audiences");
+        }
+        Ok(OidcIssuer { issuer: self.issuer.clone(), audiences: self.audiences.clone(), keys })
+    }
+}
+
+/// `[web_download]`: where `web-download` may go. Private networks are out of reach unless they are allowed here.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct WebDownload {
+    allowed_networks: Vec<IpNet>,
+    denied_networks: Vec<IpNet>,
+    allowed_hosts: Vec<String>,
+    denied_hosts: Vec<String>,
+    ports: Option<Vec<u16>>,
+    time_limit_s: Option<u64>,
+}
+
+impl WebDownload {
+    fn rules(&self) -> FetchRules {
+        let default = FetchRules::default();
+        FetchRules {
+            allowed_networks: self.allowed_networks.clone(),
+            denied_networks: self.denied_networks.clone(),
+            allowed_hosts: self.allowed_hosts.clone(),
+            denied_hosts: self.denied_hosts.clone(),
+            ports: self.ports.clone().unwrap_or(default.ports),
+            time_limit: self.time_limit_s.map_or(default.time_limit, Duration::from_secs),
+        }
+    }
+}
+
+fn default_image_lease_s() -> u64 {
+    30
 }
 
 fn default_region() -> String {
@@ -86,6 +162,7 @@ fn default_audit_retention_days() -> u64 {
 const AUDIT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
 const TOKEN_KEY_ROTATION_S: std::ops::RangeInclusive<u64> = 600..=365 * 24 * 3600;
+const IMAGE_LEASE_S: std::ops::RangeInclusive<u64> = 1..=600;
 const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
 
 impl Config {
@@ -107,6 +184,9 @@ impl Config {
         if self.token_key_rotation_s != 0 && !TOKEN_KEY_ROTATION_S.contains(&self.token_key_rotation_s) {
             return refuse(format!("token_key_rotation_s must be 0 or in {TOKEN_KEY_ROTATION_S:?}"));
         }
+        if !IMAGE_LEASE_S.contains(&self.image_lease_s) {
+            return refuse(format!("image_lease_s must be in {IMAGE_LEASE_S:?}"));
+        }
         if !MAX_IMAGE_GIB.contains(&self.max_image_gib) {
             return refuse(format!("max_image_gib must be in {MAX_IMAGE_GIB:?}"));
         }
@@ -123,6 +203,7 @@ impl Config {
         if let Some(files) = self.tls.clone() {
             Certificate::load(files).map_err(|source| Error::Tls { source })?;
         }
+        self.oidc_issuers()?;
         self.database()?;
         self.admin_password()?;
         self.host_credential()?;
@@ -133,6 +214,11 @@ impl Config {
         }
         self.policy()?;
         Ok(())
+    }
+
+    fn oidc_issuers(&self) -> Result<Vec<OidcIssuer>, Error> {
+        let issuers = self.oidc.iter().map(Oidc::core).collect::<Result<_, _>>();
+        issuers.map_err(|problem| Error::setting(&self.path, String::from(problem)))
     }
 
     /// Where the truth is kept.
@@ -182,17 +268,27 @@ impl Config {
 
     /// What the use cases need of it.
     pub fn core(&self) -> Result<updraft_core::Config, Error> {
+        // The very program that runs now, even when another has taken its place on the disk.
+        let scanner = PathBuf::from("/proc/self/exe");
         Ok(updraft_core::Config {
             public_endpoint: self.public_endpoint.clone(),
             region: self.region.clone(),
             images_directory: self.images_dir.clone(),
+            credential_keys_directory: self
+                .credential_keys_dir
+                .clone()
+                .unwrap_or_else(|| self.keys_dir.with_file_name("credential-keys")),
             max_image_bytes: self.max_image_gib << 30,
+            image_lease: Duration::from_secs(self.image_lease_s),
+            image_scanner: Some(scanner),
+            fetch: self.web_download.rules(),
             token_lifetime: Duration::from_secs(self.token_lifetime_s),
             token_key_rotation: (self.token_key_rotation_s != 0)
                 .then(|| Duration::from_secs(self.token_key_rotation_s)),
             host_credential: self.host_credential()?.map(Into::into),
             host_key: self.secret("host_key_file", self.host_key_file.as_deref())?.map(Into::into),
             agent_authority: self.agent_authority()?,
+            oidc_issuers: self.oidc_issuers()?,
             novnc_directory: self.novnc_dir.clone(),
             audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
             allowed_origins: self.allowed_origins.clone(),
@@ -248,6 +344,8 @@ mod tests {
             ("token_key_rotation_s = 5", "token_key_rotation_s"),
             ("max_image_gib = 0", "max_image_gib"),
             ("audit_retention_days = 0", "audit_retention_days"),
+            ("image_lease_s = 0", "image_lease_s"),
+            ("web_download = { allowed_networks = ['10.0.0.0/40'] }", "web_download"),
             ("public_endpoint = 'cloud.example'", "public_endpoint"),
             ("admin_password_file = '/nonexistent/password'", "admin_password_file"),
             ("policy_file = '/nonexistent/policy.yaml'", "policy.yaml"),

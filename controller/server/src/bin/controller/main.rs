@@ -5,6 +5,7 @@
 //! updraft-controller --config FILE check-config
 //! updraft-controller --config FILE policy       print the rules in effect, as a policy file
 //! updraft-controller --config FILE tokens setup|rotate
+//! updraft-controller scan-image                 (its own child: says what the image on standard input is)
 //! ```
 
 mod config;
@@ -19,6 +20,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+
+use updraft_core::image::SCAN_COMMAND;
 
 use crate::config::Config;
 use crate::error::Error;
@@ -50,12 +53,26 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == SCAN_COMMAND) {
+        return scan_image();
+    }
     let arguments = Arguments::parse();
     log_to_stderr();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("updraft-controller: {}", error::with_causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Before anything else is set up: the jail leaves nothing but one open file.
+fn scan_image() -> ExitCode {
+    match updraft_volume::scanner::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("updraft-controller {SCAN_COMMAND}: {}", error::with_causes(&error));
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,173 @@
+//! `/v3/users/{user_id}/application_credentials` and `/v3/users/{user_id}/access_rules`
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use updraft_core::identity::application_credential::{
+    self, NewApplicationCredential, RoleRef, RuleFilter, RuleRef, Shown,
+};
+use updraft_core::{Core, Error};
+use updraft_model::identity::AccessRule;
+use updraft_wire::identity::{
+    AccessRuleBody, AccessRuleFields, AccessRuleList, AccessRuleView, AppCredentialBody, AppCredentialList,
+    AppCredentialRequest, AppCredentialRole, AppCredentialView, RoleKey,
+};
+
+use super::{list_links, required, self_link};
+use crate::http::{Answer, Body, Call, Form};
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/users/{user_id}/application_credentials", get(list).post(create))
+        .route("/users/{user_id}/application_credentials/{credential_id}", get(show).delete(delete))
+        .route("/users/{user_id}/access_rules", get(list_rules))
+        .route("/users/{user_id}/access_rules/{rule_id}", get(show_rule).delete(delete_rule))
+}
+
+fn view(endpoint: &str, shown: Shown, secret: Option<String>) -> AppCredentialView {
+    let Shown { credential, roles } = shown;
+    let path = format!("users/{}/application_credentials", credential.user_id);
+    let rules_path = format!("users/{}/access_rules", credential.user_id);
+    let rules = credential.access_rules.into_iter();
+    let role = |role: updraft_model::identity::Role| AppCredentialRole {
+        id: role.id,
+        name: role.name,
+        domain_id: role.domain_id,
+    };
+    AppCredentialView {
+        links: self_link(endpoint, &path, &credential.id),
+        id: credential.id,
+        name: credential.name,
+        description: credential.description,
+        user_id: credential.user_id,
+        project_id: credential.project_id,
+        system: None,
+        expires_at: credential.expires_at.map(|at| at.micros_bare()),
+        unrestricted: credential.unrestricted,
+        roles: roles.into_iter().map(role).collect(),
+        access_rules: rules.map(|rule| rule_view(endpoint, &rules_path, rule)).collect(),
+        secret,
+    }
+}
+
+fn rule_view(endpoint: &str, path: &str, rule: AccessRule) -> AccessRuleView {
+    AccessRuleView {
+        links: Some(self_link(endpoint, path, &rule.id)),
+        id: rule.id,
+        service: rule.service,
+        method: rule.method,
+        path: rule.path,
+    }
+}
+
+/// A role by its id or its name; 400 without either.
+pub(super) fn role_ref(key: RoleKey) -> Result<RoleRef, Error> {
+    match (key.id, key.name) {
+        (Some(id), _) => Ok(RoleRef::Id(id)),
+        (None, name) => Ok(RoleRef::Name(required(name, "name")?)),
+    }
+}
+
+fn rule_ref(fields: AccessRuleFields) -> Result<RuleRef, Error> {
+    let AccessRuleFields { id, service, method, path } = fields;
+    match (id, service, method, path) {
+        (_, Some(service), Some(method), Some(path)) => Ok(RuleRef::New { service, method, path }),
+        (Some(id), ..) => Ok(RuleRef::Id(id)),
+        _ => Err(Error::bad_request("ValidationError", "An access rule has a service, a method and a path.")),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    name: Option<String>,
+}
+
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Path(user_id): Path<String>,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<AppCredentialList>> {
+    let found = application_credential::list(&core, &caller, &user_id, query.name.as_deref()).await?;
+    let links = list_links(&endpoint, &format!("users/{user_id}/application_credentials"));
+    let application_credentials = found.into_iter().map(|shown| view(&endpoint, shown, None)).collect();
+    Ok(Json(AppCredentialList { application_credentials, links }))
+}
+
+async fn create(
+    Call { core, caller, endpoint }: Call,
+    Path(user_id): Path<String>,
+    Body(request): Body<AppCredentialRequest>,
+) -> Answer<(StatusCode, Json<AppCredentialBody>)> {
+    let fields = request.application_credential;
+    let new = NewApplicationCredential {
+        name: fields.name,
+        description: fields.description,
+        secret: fields.secret.filter(|secret| !secret.is_empty()),
+        expires_at: fields.expires_at,
+        unrestricted: fields.unrestricted.unwrap_or(false),
+        roles: fields.roles.unwrap_or_default().into_iter().map(role_ref).collect::<Result<_, _>>()?,
+        access_rules: fields
+            .access_rules
+            .unwrap_or_default()
+            .into_iter()
+            .map(rule_ref)
+            .collect::<Result<_, _>>()?,
+    };
+    let (shown, secret) = application_credential::create(&core, &caller, &user_id, new).await?;
+    let body = AppCredentialBody { application_credential: view(&endpoint, shown, Some(secret)) };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+async fn show(
+    Call { core, caller, endpoint }: Call,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Answer<Json<AppCredentialBody>> {
+    let shown = application_credential::get(&core, &caller, &user_id, &id).await?;
+    Ok(Json(AppCredentialBody { application_credential: view(&endpoint, shown, None) }))
+}
+
+async fn delete(
+    Call { core, caller, .. }: Call,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    application_credential::delete(&core, &caller, &user_id, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Deserialize)]
+struct RuleQuery {
+    service: Option<String>,
+    method: Option<String>,
+    path: Option<String>,
+}
+
+async fn list_rules(
+    Call { core, caller, endpoint }: Call,
+    Path(user_id): Path<String>,
+    Form(query): Form<RuleQuery>,
+) -> Answer<Json<AccessRuleList>> {
+    let filter = RuleFilter { service: query.service, method: query.method, path: query.path };
+    let found = application_credential::list_rules(&core, &caller, &user_id, &filter).await?;
+    let path = format!("users/{user_id}/access_rules");
+    let access_rules = found.into_iter().map(|rule| rule_view(&endpoint, &path, rule)).collect();
+    Ok(Json(AccessRuleList { access_rules, links: list_links(&endpoint, &path) }))
+}
+
+async fn show_rule(
+    Call { core, caller, endpoint }: Call,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Answer<Json<AccessRuleBody>> {
+    let rule = application_credential::get_rule(&core, &caller, &user_id, &id).await?;
+    let path = format!("users/{user_id}/access_rules");
+    Ok(Json(AccessRuleBody { access_rule: rule_view(&endpoint, &path, rule) }))
+}
+
+async fn delete_rule(
+    Call { core, caller, .. }: Call,
+    Path((user_id, id)): Path<(String, String)>,
+) -> Answer<StatusCode> {
+    application_credential::delete_rule(&core, &caller, &user_id, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

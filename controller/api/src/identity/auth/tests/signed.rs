@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{login_by, roles_of, token_of};
+use crate::test_cloud::{Reply, TestCloud};
+
+const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+/// The headers and the signature of `GET http://s3.test/bucket`, signed by version 4 at `time`.
+fn signed(access: &str, secret: &str, time: &str) -> (Value, String) {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let date = &time[..8];
+    let scope = format!("{date}/RegionOne/s3/aws4_request");
+    let canonical =
+        format!("GET\n/bucket\n\nhost:s3.test\nx-amz-date:{time}\n\nhost;x-amz-date\n{EMPTY_HASH}");
+    let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
+    let key = [date, "RegionOne", "s3", "aws4_request"]
+        .iter()
+        .fold(format!("AWS4{secret}").into_bytes(), |key, part| mac(&key, part));
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders=host;x-amz-date, Signature=elsewhere"
+    );
+    (json!({"Authorization": authorization, "Host": "s3.test", "X-Amz-Date": time}), hex(&mac(&key, &text)))
+}
+
+struct Scene {
+    cloud: TestCloud,
+    project_id: String,
+    user_id: String,
+    token: String,
+    service: String,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let cloud = TestCloud::start().await;
+        let (project_id, user_id, token) = cloud.tenant("alice", "member").await;
+        let (_, _, service) = cloud.tenant("front", "service").await;
+        Self { cloud, project_id, user_id, token, service }
+    }
+
+    /// An access key and its secret, made with a token.
+    async fn key(&self, token: &str) -> (String, String) {
+        let path = format!("/v3/users/{}/credentials/OS-EC2", self.user_id);
+        let made = self.cloud.post(&path, token, json!({"tenant_id": self.project_id})).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.json());
+        (made.text("/credential/access"), made.text("/credential/secret"))
+    }
+
+    /// What a front door sends for a request signed now.
+    fn request(&self, (access, secret): &(String, String)) -> Value {
+        let time = self.cloud.core.clock.now().seconds_z().replace(['-', ':'], "");
+        let (headers, signature) = signed(access, secret, &time);
+        json!({"credentials": {
+            "access": access, "signature": signature, "verb": "GET", "host": "s3.test", "path": "/bucket",
+            "params": {}, "headers": headers,
+            "body_hash": EMPTY_HASH,
+        }})
+    }
+
+    async fn ask(&self, token: &str, request: &Value) -> Reply {
+        self.cloud.post("/v3/ec2tokens", token, request.clone()).await
+    }
+}
+
+#[tokio::test]
+async fn threat_5_a_signature_alone_gives_nothing() {
+    let scene = Scene::start().await;
+    let request = scene.request(&scene.key(&scene.token).await);
+    for path in ["/v3/ec2tokens", "/v3/s3tokens"] {
+        for (token, status) in [("", StatusCode::UNAUTHORIZED), (&scene.token, StatusCode::FORBIDDEN)] {
+            let reply = scene.cloud.post(path, token, request.clone()).await;
+            assert_eq!(reply.status, status, "{path}");
+            assert_eq!(reply.header("x-subject-token"), "");
+            assert!(reply.json().get("token").is_none());
+        }
+    }
+    let found = scene.ask(&scene.service, &request).await;
+    assert_eq!(found.status, StatusCode::OK, "{}", found.json());
+    assert_eq!(found.json()["token"]["methods"], json!(["ec2credential"]));
+    assert_eq!(found.text("/token/user/id"), scene.user_id);
+    assert_eq!(found.text("/token/project/id"), scene.project_id);
+    assert_eq!(roles_of(&found), ["member", "reader"]);
+    assert_ne!(found.header("x-subject-token"), "");
+}
+
+#[tokio::test]
+async fn threat_6_an_old_or_changed_signature_is_refused() {
+    let scene = Scene::start().await;
+    let key = scene.key(&scene.token).await;
+    let request = scene.request(&key);
+    let mut changed = request.clone();
+    changed["credentials"]["path"] = json!("/another");
+    let mut unsigned = request.clone();
+    unsigned["credentials"]["signature"] = Value::Null;
+    let mut unknown = request.clone();
+    unknown["credentials"]["access"] = json!("unknown");
+    for (request, status) in [
+        (&changed, StatusCode::UNAUTHORIZED),
+        (&unsigned, StatusCode::UNAUTHORIZED),
+        (&json!({}), StatusCode::UNAUTHORIZED),
+        (&unknown, StatusCode::NOT_FOUND),
+    ] {
+        assert_eq!(scene.ask(&scene.service, request).await.status, status, "{request}");
+    }
+    scene.cloud.core.clock.advance(Duration::from_secs(14 * 60));
+    assert_eq!(scene.ask(&scene.service, &request).await.status, StatusCode::OK);
+    scene.cloud.core.clock.advance(Duration::from_secs(2 * 60));
+    assert_eq!(scene.ask(&scene.service, &request).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn threat_4_a_key_gives_no_more_than_what_it_was_made_with() {
+    let scene = Scene::start().await;
+    let cloud = &scene.cloud;
+    let path = format!("/v3/users/{}/application_credentials", scene.user_id);
+    let fields = json!({"name": "robot", "unrestricted": true});
+    let made = cloud.post(&path, &scene.token, json!({"application_credential": fields})).await;
+    let (id, secret) = (made.text("/application_credential/id"), made.text("/application_credential/secret"));
+    let proof = json!({"id": id, "secret": secret});
+    let robot = token_of(&login_by(cloud, "application_credential", proof, Value::Null).await);
+    let key = scene.key(&robot).await;
+    let found = scene.ask(&scene.service, &scene.request(&key)).await;
+    assert_eq!(found.json()["token"]["application_credential"]["id"], id.as_str());
+    cloud.delete(&format!("{path}/{id}"), &scene.token).await;
+    let gone = scene.ask(&scene.service, &scene.request(&key)).await;
+    assert_eq!(gone.status, StatusCode::UNAUTHORIZED, "the key ends with what it rests on");
+
+    let admin = cloud.admin().await;
+    let key = scene.key(&scene.token).await;
+    let grant = cloud.grant_path(&admin, &scene.project_id, &scene.user_id, "member").await;
+    cloud.delete(&grant, &admin).await;
+    assert_eq!(scene.ask(&scene.service, &scene.request(&key)).await.status, StatusCode::UNAUTHORIZED);
+}

@@ -1,0 +1,95 @@
+//! `/v3/OS-FEDERATION/service_providers`
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use updraft_core::Core;
+use updraft_core::identity::federation::service_provider::{self, ServiceProviderFields};
+use updraft_model::identity::ServiceProvider;
+use updraft_wire::identity as wire;
+use updraft_wire::identity::{
+    ServiceProviderBody, ServiceProviderList, ServiceProviderRequest, ServiceProviderView,
+};
+
+use crate::http::{Answer, Body, Call, Form, flag};
+use crate::identity::{list_links, self_link};
+
+const PATH: &str = "OS-FEDERATION/service_providers";
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/OS-FEDERATION/service_providers", get(list)).route(
+        "/OS-FEDERATION/service_providers/{provider_id}",
+        get(show).put(create).patch(update).delete(delete),
+    )
+}
+
+fn view(endpoint: &str, provider: ServiceProvider) -> ServiceProviderView {
+    ServiceProviderView {
+        links: self_link(endpoint, PATH, &provider.id),
+        id: provider.id,
+        auth_url: provider.auth_url,
+        sp_url: provider.sp_url,
+        description: provider.description,
+        enabled: provider.enabled,
+        relay_state_prefix: provider.relay_state_prefix,
+    }
+}
+
+fn fields(fields: wire::ServiceProviderFields) -> ServiceProviderFields {
+    ServiceProviderFields {
+        auth_url: fields.auth_url,
+        sp_url: fields.sp_url,
+        description: fields.description,
+        enabled: fields.enabled,
+        relay_state_prefix: fields.relay_state_prefix,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    id: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    enabled: Option<bool>,
+}
+
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<ServiceProviderList>> {
+    let found = service_provider::list(&core, &caller, query.id.as_deref(), query.enabled).await?;
+    let service_providers = found.into_iter().map(|provider| view(&endpoint, provider)).collect();
+    Ok(Json(ServiceProviderList { service_providers, links: list_links(&endpoint, PATH) }))
+}
+
+async fn create(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    Body(request): Body<ServiceProviderRequest>,
+) -> Answer<(StatusCode, Json<ServiceProviderBody>)> {
+    let made = service_provider::create(&core, &caller, &id, fields(request.service_provider)).await?;
+    Ok((StatusCode::CREATED, Json(ServiceProviderBody { service_provider: view(&endpoint, made) })))
+}
+
+async fn show(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+) -> Answer<Json<ServiceProviderBody>> {
+    let found = service_provider::get(&core, &caller, &id).await?;
+    Ok(Json(ServiceProviderBody { service_provider: view(&endpoint, found) }))
+}
+
+async fn update(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    Body(request): Body<ServiceProviderRequest>,
+) -> Answer<Json<ServiceProviderBody>> {
+    let changed = service_provider::update(&core, &caller, &id, fields(request.service_provider)).await?;
+    Ok(Json(ServiceProviderBody { service_provider: view(&endpoint, changed) }))
+}
+
+async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+    service_provider::delete(&core, &caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

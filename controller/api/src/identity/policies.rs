@@ -1,0 +1,83 @@
+//! `/v3/policies`
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::Value;
+use updraft_core::identity::policy_blob;
+use updraft_core::{Core, Error};
+use updraft_model::identity::PolicyBlob;
+use updraft_wire::identity::{PolicyBody, PolicyList, PolicyRequest, PolicyView};
+
+use super::{list_links, required, self_link};
+use crate::http::{Answer, Body, Call, Form};
+
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/policies", get(list).post(create))
+        .route("/policies/{policy_id}", get(show).patch(update).delete(delete))
+}
+
+fn view(endpoint: &str, policy: PolicyBlob) -> PolicyView {
+    PolicyView {
+        links: self_link(endpoint, "policies", &policy.id),
+        id: policy.id,
+        blob: policy.blob,
+        kind: policy.kind,
+    }
+}
+
+/// A document as text.
+fn text(blob: Value) -> Result<String, Error> {
+    match blob {
+        Value::String(text) => Ok(text),
+        Value::Object(_) => Ok(blob.to_string()),
+        _ => Err(Error::bad_request("ValidationError", "Invalid input for field 'blob': it is a string.")),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ListQuery {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+async fn list(
+    Call { core, caller, endpoint }: Call,
+    Form(query): Form<ListQuery>,
+) -> Answer<Json<PolicyList>> {
+    let found = policy_blob::list(&core, &caller, query.kind.as_deref()).await?;
+    let policies = found.into_iter().map(|policy| view(&endpoint, policy)).collect();
+    Ok(Json(PolicyList { policies, links: list_links(&endpoint, "policies") }))
+}
+
+async fn create(
+    Call { core, caller, endpoint }: Call,
+    Body(PolicyRequest { policy: fields }): Body<PolicyRequest>,
+) -> Answer<(StatusCode, Json<PolicyBody>)> {
+    let blob = text(required(fields.blob, "blob")?)?;
+    let kind = required(fields.kind, "type")?;
+    let policy = policy_blob::create(&core, &caller, blob, kind).await?;
+    Ok((StatusCode::CREATED, Json(PolicyBody { policy: view(&endpoint, policy) })))
+}
+
+async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<PolicyBody>> {
+    Ok(Json(PolicyBody { policy: view(&endpoint, policy_blob::get(&core, &caller, &id).await?) }))
+}
+
+async fn update(
+    Call { core, caller, endpoint }: Call,
+    Path(id): Path<String>,
+    Body(PolicyRequest { policy: fields }): Body<PolicyRequest>,
+) -> Answer<Json<PolicyBody>> {
+    let blob = fields.blob.map(text).transpose()?;
+    let policy = policy_blob::update(&core, &caller, &id, blob, fields.kind).await?;
+    Ok(Json(PolicyBody { policy: view(&endpoint, policy) }))
+}
+
+async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+    policy_blob::delete(&core, &caller, &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

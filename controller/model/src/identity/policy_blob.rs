@@ -1,0 +1,9 @@
+/// A policy document that other services may fetch (`/v3/policies`): kept and handed out, never evaluated here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyBlob {
+    pub id: String,
+    /// The document, as it came.
+    pub blob: String,
+    /// Its MIME type, such as `application/json`.
+    pub kind: String,
+}

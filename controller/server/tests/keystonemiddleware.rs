@@ -1,0 +1,70 @@
+//! OpenStack's services validate tokens by keystonemiddleware's auth_token filter: here it does so against the real
+//! controller. `tests/setup.sh client` installs it.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const ADMIN_PASSWORD: &str = "correct horse";
+
+/// A controller of its own; killed when it goes.
+struct Controller {
+    process: Child,
+    endpoint: String,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Controller {
+    fn start(directory: &Path) -> Self {
+        let place = |name: &str| directory.join(name).display().to_string();
+        std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
+        let settings = format!(
+            "listen = '127.0.0.1:0'\ndatabase = '{}'\nimages_dir = '{}'\nkeys_dir = '{}'\n\
+             admin_password_file = '{}'\n",
+            place("updraft.sqlite"),
+            place("images"),
+            place("keys"),
+            place("admin-password")
+        );
+        std::fs::write(place("controller.toml"), settings).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_updraft-controller"))
+            .args(["--config", &place("controller.toml")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let ready = lines.next().expect("the controller ended before it was ready").unwrap();
+        let endpoint = ready.strip_prefix("ready on ").expect(&ready).to_owned();
+        Self { process, endpoint }
+    }
+}
+
+fn python() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    cache.join("updraft/venv/bin/python")
+}
+
+#[test]
+fn auth_token_validates_by_our_identity() {
+    let directory = std::env::temp_dir().join(format!("updraft-middleware-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let controller = Controller::start(&directory);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filtered_app.py");
+    let output = Command::new(python())
+        .arg(script)
+        .args([&controller.endpoint, ADMIN_PASSWORD])
+        .output()
+        .expect("no python in the client's environment: run tests/setup.sh client");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    drop(controller);
+    std::fs::remove_dir_all(&directory).unwrap();
+}

@@ -1,0 +1,96 @@
+use serde::{Deserialize, Serialize};
+
+use super::{ListLinks, SelfLink};
+
+/// `POST /v3/users/{user_id}/application_credentials`.
+#[derive(Clone, Deserialize)]
+pub struct AppCredentialRequest {
+    pub application_credential: AppCredentialFields,
+}
+
+#[derive(Clone, Deserialize)]
+pub struct AppCredentialFields {
+    pub name: String,
+    pub description: Option<String>,
+    pub secret: Option<String>,
+    pub expires_at: Option<String>,
+    pub unrestricted: Option<bool>,
+    pub roles: Option<Vec<RoleKey>>,
+    pub access_rules: Option<Vec<AccessRuleFields>>,
+}
+
+/// A role by its id, or by its name.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RoleKey {
+    pub id: Option<String>,
+    pub name: Option<String>,
+}
+
+/// A rule that is there, by its id, or a new one by the rest.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AccessRuleFields {
+    pub id: Option<String>,
+    pub service: Option<String>,
+    pub method: Option<String>,
+    pub path: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+pub struct AppCredentialBody {
+    pub application_credential: AppCredentialView,
+}
+
+#[derive(Clone, Serialize)]
+pub struct AppCredentialList {
+    pub application_credentials: Vec<AppCredentialView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Serialize)]
+pub struct AppCredentialView {
+    pub id: String,
+    pub name: String,
+    pub description: Option<String>,
+    pub user_id: String,
+    pub project_id: String,
+    /// Application credentials for the system do not exist: always null.
+    pub system: Option<String>,
+    /// ISO 8601 in UTC, with microseconds and without a zone.
+    pub expires_at: Option<String>,
+    pub unrestricted: bool,
+    pub roles: Vec<AppCredentialRole>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub access_rules: Vec<AccessRuleView>,
+    /// In the answer to the creation alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    pub links: SelfLink,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AppCredentialRole {
+    pub id: String,
+    pub name: String,
+    pub domain_id: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AccessRuleBody {
+    pub access_rule: AccessRuleView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AccessRuleList {
+    pub access_rules: Vec<AccessRuleView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AccessRuleView {
+    pub id: String,
+    pub service: String,
+    pub method: String,
+    pub path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<SelfLink>,
+}

@@ -1,0 +1,163 @@
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ListLinks, SelfLink};
+use crate::nullable;
+
+/// `PUT` and `PATCH /v3/OS-FEDERATION/identity_providers/{id}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct IdentityProviderRequest {
+    pub identity_provider: IdentityProviderFields,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IdentityProviderFields {
+    pub domain_id: Option<String>,
+    pub enabled: Option<bool>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    pub remote_ids: Option<Vec<String>>,
+    #[serde(deserialize_with = "nullable")]
+    pub authorization_ttl: Option<Option<i64>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityProviderBody {
+    pub identity_provider: IdentityProviderView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityProviderList {
+    pub identity_providers: Vec<IdentityProviderView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityProviderView {
+    pub id: String,
+    pub domain_id: String,
+    pub enabled: bool,
+    pub description: Option<String>,
+    pub remote_ids: Vec<String>,
+    pub authorization_ttl: Option<i64>,
+    pub links: IdentityProviderLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct IdentityProviderLinks {
+    #[serde(rename = "self")]
+    pub this: String,
+    pub protocols: String,
+}
+
+/// `PUT` and `PATCH …/identity_providers/{idp_id}/protocols/{id}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ProtocolRequest {
+    pub protocol: ProtocolFields,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ProtocolFields {
+    pub mapping_id: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub remote_id_attribute: Option<Option<String>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ProtocolBody {
+    pub protocol: ProtocolView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ProtocolList {
+    pub protocols: Vec<ProtocolView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ProtocolView {
+    pub id: String,
+    pub mapping_id: String,
+    pub remote_id_attribute: Option<String>,
+    pub links: ProtocolLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ProtocolLinks {
+    #[serde(rename = "self")]
+    pub this: String,
+    pub identity_provider: String,
+}
+
+/// `PUT` and `PATCH /v3/OS-FEDERATION/mappings/{id}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MappingRequest {
+    pub mapping: MappingFields,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct MappingFields {
+    pub rules: Option<Value>,
+    pub schema_version: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct MappingBody {
+    pub mapping: MappingView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct MappingList {
+    pub mappings: Vec<MappingView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct MappingView {
+    pub id: String,
+    pub rules: Value,
+    pub schema_version: String,
+    pub links: SelfLink,
+}
+
+/// `PUT` and `PATCH /v3/OS-FEDERATION/service_providers/{id}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ServiceProviderRequest {
+    pub service_provider: ServiceProviderFields,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ServiceProviderFields {
+    pub auth_url: Option<String>,
+    pub sp_url: Option<String>,
+    #[serde(deserialize_with = "nullable")]
+    pub description: Option<Option<String>>,
+    pub enabled: Option<bool>,
+    pub relay_state_prefix: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceProviderBody {
+    pub service_provider: ServiceProviderView,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceProviderList {
+    pub service_providers: Vec<ServiceProviderView>,
+    pub links: ListLinks,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceProviderView {
+    pub id: String,
+    pub auth_url: String,
+    pub sp_url: String,
+    pub description: Option<String>,
+    pub enabled: bool,
+    pub relay_state_prefix: String,
+    pub links: SelfLink,
+}
