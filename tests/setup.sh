@@ -187,13 +187,13 @@ finish_group() {
 
 # python_program VENV PROGRAM REASON PACKAGE==VERSION...: from the Python package index, into a folder of its own.
 python_program() {
-    local venv=$cache/$1 program=$2 reason=$3 wanted missing=no
+    local venv=$cache/$1 program=$2 reason=$3 wanted complete=yes
     shift 3
     for wanted in "$@"; do
         wanted=${wanted//-/_}
-        compgen -G "$venv/lib/python3*/site-packages/${wanted/==/-}.dist-info" >/dev/null || missing=yes
+        compgen -G "$venv/lib/python3*/site-packages/${wanted/==/-}.dist-info" >/dev/null || complete=no
     done
-    [ $missing = no ] && [ -x "$venv/bin/$program" ] && return
+    [ $complete = yes ] && [ -x "$venv/bin/$program" ] && return
     say "installing $* into $venv: $reason"
     python3 -m venv "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check "$@"
