@@ -60,7 +60,7 @@ async fn a_trustee_acts_with_the_trusts_roles() {
     let token = used.json()["token"].clone();
     assert_eq!(token["user"]["id"], scene.trustee_id.as_str());
     assert_eq!(token["project"]["id"], scene.project_id.as_str());
-    assert_eq!(roles_of(&used), ["member", "reader"]);
+    assert_eq!(roles_of(&used), ["reader"]);
     assert_eq!(
         token["OS-TRUST:trust"],
         json!({
