@@ -8,8 +8,8 @@ use updraft_e2e::cloud::Cloud;
 use updraft_e2e::guest::{self, Guest};
 use updraft_e2e::wait::{GUEST, PROCESS, until};
 
-/// noVNC says so on its root element.
-const CONNECTED: &str = "document.documentElement.classList.contains('noVNC_connected')";
+/// noVNC says so on its root element. A page that has only just been asked for has none yet.
+const CONNECTED: &str = "document.documentElement?.classList.contains('noVNC_connected') ?? false";
 /// What noVNC shows when something went wrong.
 const COMPLAINT: &str = "document.getElementById('noVNC_status')?.textContent ?? ''";
 /// Points of the guest's screen that are not black: text, most of all. Null before the first picture.
