@@ -204,11 +204,27 @@ impl Attacker {
     }
 }
 
+/// Whether what came after the frame is nothing but whole buffers of the sender's own two, again: links that change
+/// while they are followed may well make a longer chain, which begins with the frame that was judged.
+fn is_made_of_its_own_buffers(mut rest: &[u8], good_frame: &[u8]) -> bool {
+    let header = [0; HEADER_BYTES as usize];
+    while let Some(shorter) = rest.strip_prefix(good_frame).or_else(|| rest.strip_prefix(&header[..])) {
+        rest = shorter;
+    }
+    rest.is_empty()
+}
+
 /// Everything that came: exactly the frame that the policy allows.
 fn check_received(bob: &mut Plugged, good_frame: &[u8], prank: &str) -> usize {
     let mut count = 0;
     while let Some(received) = bob.try_receive() {
-        assert_eq!(received.frame, good_frame, "{prank}: a frame that was never allowed came through");
+        if prank == "chain" {
+            let rest = received.frame.strip_prefix(good_frame);
+            let is_good = rest.is_some_and(|rest| is_made_of_its_own_buffers(rest, good_frame));
+            assert!(is_good, "{prank}: a frame that was never allowed came through: {:?}", received.frame);
+        } else {
+            assert_eq!(received.frame, good_frame, "{prank}: a frame that was never allowed came through");
+        }
         assert_eq!(received.header[1], 0, "{prank}: a segment size came through: {:?}", received.header);
         count += 1;
     }
@@ -284,10 +300,13 @@ fn a_second_processor_that_changes_frames_gains_nothing() {
     attacker.card.tx.set_avail_index(attacker.taken.wrapping_add(20_000));
     attacker.card.tx_events.kick.notify();
     assert!(attacker.broken.wait(60_000), "a jump of the index retires the queue");
-    thread::sleep(Duration::from_millis(200));
-    let before = worker_ticks();
-    thread::sleep(Duration::from_secs(2));
-    let ticks = worker_ticks() - before;
+    // The last round may end late on a busy machine; a worker that looks for work for ever is never this quiet.
+    let quietest = (0..5).map(|_| {
+        let before = worker_ticks();
+        thread::sleep(Duration::from_secs(2));
+        worker_ticks() - before
+    });
+    let ticks = quietest.into_iter().find(|&ticks| ticks < 2).unwrap_or(u64::MAX);
     println!(
         "{sent} frames sent, {came} came, {} queues retired, {ticks} ticks of 10 ms in 2 s after",
         attacker.retired
