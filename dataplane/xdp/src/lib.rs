@@ -10,8 +10,9 @@
 //! detach(pin_dir)?; remove(pin_dir)?;                           // clean-up
 //! ```
 //!
-//! What outlives this process lies in a directory of bpffs: one pin a table, and the link that keeps the program
-//! on the interface. The next process opens the same pins, so flows survive it, and enforcement never pauses.
+//! What outlives this process lies in a directory of bpffs: one pin a table, the verified program by the hash of its
+//! object, and the link that keeps it on the interface. The next process opens the same pins, so flows survive it,
+//! enforcement never pauses, and the kernel's verifier (half a second) sees each build once.
 //!
 //! Limits: native XDP only (the kernel refuses where the driver has none); needs CAP_BPF, CAP_NET_ADMIN and, to
 //! mount bpffs where there is none, CAP_SYS_ADMIN.

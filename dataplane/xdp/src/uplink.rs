@@ -1,5 +1,6 @@
 //! The loaded program with its maps.
 
+use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use aya::maps::{Map, MapData, XskMap};
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use aya::{EbpfLoader, include_bytes_aligned};
+use aya_obj::programs::XdpAttachType;
 use updraft_flow::layout::{LAYOUT_VERSION, UPLINK_META_MAGIC, UplinkMeta};
 
 use crate::bpffs;
@@ -20,14 +22,18 @@ use crate::memory::{MAPS, TableMemory};
 /// The built program: see `ebpf/build.sh`.
 static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.bpf.o"));
+/// The hash of its sources and, in a second word, of the object.
+static STAMP: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.sources.sha256"));
 /// Its name in the object.
 const PROGRAM: &str = "updraft_uplink";
 /// The map of AF_XDP sockets.
 const SOCKETS: &str = "SOCKETS";
+/// What the name of a program's pin begins with; the hash of its object follows.
+const PROGRAM_PIN: &str = "program-";
 
 /// The XDP program in the kernel, its tables mapped here.
 pub struct Uplink {
-    ebpf: Ebpf,
+    program: Xdp,
     sockets: XskMap<MapData>,
     tables: Arc<TableMemory>,
     pin_dir: PathBuf,
@@ -47,26 +53,29 @@ pub struct TestRunOutcome {
 }
 
 impl Uplink {
-    /// Opens the pinned tables in `pin_dir` (a directory in bpffs of our own, made when missing) or makes them, and
-    /// loads the program over them. Nothing is attached yet; what was attached before goes on.
+    /// Opens what is pinned in `pin_dir` (a directory in bpffs of our own, made when missing): the tables, and this
+    /// build's program over them. What is missing is made and pinned, so the kernel's verifier looks at a build once.
+    /// Nothing is attached yet; what was attached before goes on.
     ///
     /// Tables of another layout are replaced: flows are lost, policy is written anew by the caller.
     pub fn open(pin_dir: &Path) -> Result<Self, Error> {
         bpffs::ensure_directory(pin_dir)?;
+        let pin = program_path(pin_dir);
         if !pins_fit(pin_dir)? {
             remove_pins(pin_dir)?;
         }
-        let mut loader = EbpfLoader::new();
-        for (name, ..) in MAPS {
-            loader.map_pin_path(name, pin_dir.join(name));
+        if !pin.exists() {
+            remove_programs(pin_dir)?;
+            load(pin_dir, &pin)?;
         }
-        loader.map_pin_path(SOCKETS, pin_dir.join(SOCKETS));
-        let mut ebpf = loader.load(OBJECT).map_err(Error::at(Kind::Load, pin_dir))?;
-        program(&mut ebpf)?.load().map_err(Error::of(Kind::Load, PROGRAM))?;
-        let sockets = ebpf.take_map(SOCKETS).ok_or_else(|| Error::new(Kind::Load, SOCKETS))?;
-        let sockets = XskMap::try_from(sockets).map_err(Error::of(Kind::Load, SOCKETS))?;
-        let tables = Arc::new(TableMemory::of_maps(&|name| map_fd(&ebpf, name))?);
-        Ok(Self { ebpf, sockets, tables, pin_dir: pin_dir.to_path_buf() })
+        let program = Xdp::from_pin(&pin, XdpAttachType::Interface).map_err(Error::at(Kind::Pin, &pin))?;
+        let sockets = Map::from_map_data(open_map(pin_dir, SOCKETS)?).map_err(Error::of(Kind::Pin, SOCKETS))?;
+        let sockets = XskMap::try_from(sockets).map_err(Error::of(Kind::Pin, SOCKETS))?;
+        let maps = MAPS.iter().map(|(name, ..)| Ok((*name, open_map(pin_dir, name)?)));
+        let maps = maps.collect::<Result<HashMap<_, _>, Error>>()?;
+        let find = |name| maps.get(name).map(|map| map.fd().as_fd()).ok_or_else(|| Error::new(Kind::Map, name));
+        let tables = Arc::new(TableMemory::of_maps(&find)?);
+        Ok(Self { program, sockets, tables, pin_dir: pin_dir.to_path_buf() })
     }
 
     /// The tables that the program and this process share.
@@ -98,8 +107,13 @@ impl Uplink {
     fn attach_here(&mut self, interface: &str) -> Result<(), Error> {
         let ifindex = interface_index(interface)?;
         let pin = link_path(&self.pin_dir);
-        let program = program(&mut self.ebpf)?;
-        if attachment(&self.pin_dir)?.is_some_and(|now| now.ifindex == ifindex) {
+        let program = &mut self.program;
+        let id = program.info().map_err(Error::of(Kind::Attach, interface))?.id();
+        let now = attachment(&self.pin_dir)?.filter(|now| now.ifindex == ifindex);
+        if now.is_some_and(|now| now.program_id == id) {
+            return Ok(());
+        }
+        if now.is_some() {
             let link = PinnedLink::from_pin(&pin).map_err(Error::at(Kind::Pin, &pin))?;
             let link = XdpLink::try_from(FdLink::from(link)).map_err(Error::of(Kind::Attach, interface))?;
             let id = program.attach_to_link(link).map_err(Error::of(Kind::Attach, interface))?;
@@ -130,7 +144,8 @@ impl Uplink {
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
         options.repeat = repeat;
-        let result = program(&mut self.ebpf)?
+        let result = self
+            .program
             .test_run(options)
             .map_err(Error::of(Kind::TestRun, format!("{} bytes", frame.len())))?;
         out.truncate(result.data_size_out as usize);
@@ -150,16 +165,32 @@ pub fn read_meta(bytes: &[u8]) -> Option<UplinkMeta> {
     (meta.magic == UPLINK_META_MAGIC).then_some(meta)
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
+/// Loads the program over the pinned maps, making those that are missing, and pins it.
+fn load(pin_dir: &Path, pin: &Path) -> Result<(), Error> {
+    let mut loader = EbpfLoader::new();
+    for name in map_names() {
+        loader.map_pin_path(name, pin_dir.join(name));
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(Error::at(Kind::Load, pin_dir))?;
     let program = ebpf.program_mut(PROGRAM).ok_or_else(|| Error::new(Kind::Load, PROGRAM))?;
-    program.try_into().map_err(Error::of(Kind::Load, PROGRAM))
+    let program: &mut Xdp = program.try_into().map_err(Error::of(Kind::Load, PROGRAM))?;
+    program.load().map_err(Error::of(Kind::Load, PROGRAM))?;
+    program.pin(pin).map_err(Error::at(Kind::Pin, pin))
 }
 
-fn map_fd<'a>(ebpf: &'a Ebpf, name: &str) -> Result<BorrowedFd<'a>, Error> {
-    match ebpf.map(name) {
-        Some(Map::Array(data)) => Ok(data.fd().as_fd()),
-        _ => Err(Error::new(Kind::Map, name)),
-    }
+/// Where this build's program is pinned.
+fn program_path(pin_dir: &Path) -> PathBuf {
+    let object = STAMP.split_whitespace().nth(1).unwrap_or_default();
+    pin_dir.join(format!("{PROGRAM_PIN}{object}"))
+}
+
+fn map_names() -> impl Iterator<Item = &'static str> {
+    MAPS.iter().map(|(name, ..)| *name).chain([SOCKETS])
+}
+
+fn open_map(pin_dir: &Path, name: &str) -> Result<MapData, Error> {
+    let path = pin_dir.join(name);
+    MapData::from_pin(&path).map_err(Error::at(Kind::Pin, &path))
 }
 
 fn interface_index(interface: &str) -> Result<u32, Error> {
@@ -171,15 +202,18 @@ fn interface_index(interface: &str) -> Result<u32, Error> {
     }
 }
 
-/// True when every table that is pinned has the shape of this build, or none is pinned.
+/// True when every table that is pinned has the shape of this build, or none is pinned. A program is only as good as
+/// the pins of all its maps.
 fn pins_fit(pin_dir: &Path) -> Result<bool, Error> {
+    if program_path(pin_dir).exists() && !map_names().all(|name| pin_dir.join(name).exists()) {
+        return Ok(false);
+    }
     for &(name, value_size, entries) in MAPS {
-        let path = pin_dir.join(name);
-        if !path.exists() {
+        if !pin_dir.join(name).exists() {
             continue;
         }
-        let map = MapData::from_pin(&path).map_err(Error::at(Kind::Pin, &path))?;
-        let info = map.info().map_err(Error::at(Kind::Pin, &path))?;
+        let map = open_map(pin_dir, name)?;
+        let info = map.info().map_err(Error::of(Kind::Pin, name))?;
         if info.value_size() != value_size || info.max_entries() != entries {
             return Ok(false);
         }
@@ -200,17 +234,28 @@ fn version_fits(config: MapData) -> Result<bool, Error> {
     Ok(version == LAYOUT_VERSION || version == 0)
 }
 
+/// The programs go first: none may be left without its maps.
 fn remove_pins(pin_dir: &Path) -> Result<(), Error> {
-    for name in MAPS.iter().map(|(name, ..)| *name).chain([SOCKETS]) {
-        let path = pin_dir.join(name);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::at(Kind::Pin, &path)(error));
-            }
-            _ => {}
+    remove_programs(pin_dir)?;
+    map_names().try_for_each(|name| remove_pin(&pin_dir.join(name)))
+}
+
+/// Those of other builds, too. What is attached stays so.
+fn remove_programs(pin_dir: &Path) -> Result<(), Error> {
+    for entry in std::fs::read_dir(pin_dir).map_err(Error::at(Kind::Pin, pin_dir))? {
+        let entry = entry.map_err(Error::at(Kind::Pin, pin_dir))?;
+        if entry.file_name().to_string_lossy().starts_with(PROGRAM_PIN) {
+            remove_pin(&entry.path())?;
         }
     }
     Ok(())
+}
+
+fn remove_pin(path: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::at(Kind::Pin, path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the program off, forgets all flows and tables, and removes the directory.

@@ -92,6 +92,18 @@ fn program_id(pins: &Path) -> u32 {
     attachment(pins).unwrap().unwrap().program_id
 }
 
+/// Pins of programs.
+fn programs(pins: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(pins).unwrap().map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("program-")).collect()
+}
+
+/// Makes the pinned program one of another build.
+fn rename_program(pins: &Path) {
+    let pin = programs(pins).pop().unwrap();
+    std::fs::rename(&pin, pin.with_file_name("program-of-another-build")).unwrap();
+}
+
 #[test]
 fn the_program_stays_over_restarts_and_goes_when_told() {
     let pins = Pins::new("attach");
@@ -116,8 +128,16 @@ fn the_program_stays_over_restarts_and_goes_when_told() {
         send_one();
         wait_until("a packet through the old program", || seen(&uplink) > before);
         uplink.attach(Some(namespace.as_fd()), "up0").unwrap();
+        assert_eq!(attachment(&pins.0).unwrap(), Some(first), "the same build needs no verifier");
+
+        drop(uplink); // another build comes
+        rename_program(&pins.0);
+        let mut uplink = Uplink::open(&pins.0).unwrap();
+        assert_eq!(attachment(&pins.0).unwrap(), Some(first), "not yet replaced");
+        uplink.attach(Some(namespace.as_fd()), "up0").unwrap();
         assert_ne!(program_id(&pins.0), first.program_id, "replaced by the new one");
         assert_eq!(attachment(&pins.0).unwrap().unwrap().ifindex, first.ifindex);
+        assert_eq!(programs(&pins.0).len(), 1, "the old one's pin is gone");
 
         detach(&pins.0).unwrap();
         assert_eq!(attachment(&pins.0).unwrap(), None);
@@ -170,6 +190,18 @@ fn tables_of_another_layout_are_made_anew() {
     let uplink = Uplink::open(&pins.0).unwrap();
     let view = uplink.tables().view(FIRST_WORKER_SHARD);
     assert_eq!((view.config.version.get(), view.config.generation.get()), (current, 0), "made anew");
+}
+
+#[test]
+fn a_program_without_all_its_tables_is_not_used() {
+    let pins = Pins::new("torn");
+    let uplink = Uplink::open(&pins.0).unwrap();
+    uplink.tables().view(FIRST_WORKER_SHARD).config.generation.set(77);
+    drop(uplink);
+    std::fs::remove_file(pins.0.join("FLOW_TABLE")).unwrap();
+    let uplink = Uplink::open(&pins.0).unwrap();
+    assert_eq!(uplink.tables().view(FIRST_WORKER_SHARD).config.generation.get(), 0, "all made anew");
+    assert_eq!(programs(&pins.0).len(), 1);
 }
 
 #[test]

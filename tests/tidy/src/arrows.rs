@@ -64,6 +64,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("lapin", &["controller/bus"]),
     ("axum", &["controller/api", "controller/server", "compute/agent", "storage/gateway"]),
     ("aya", &["dataplane/xdp"]),
+    ("aya-obj", &["dataplane/xdp"]),
     ("aya-ebpf", &["ebpf"]),
     ("io-uring", &["dataplane/uring"]),
     ("tokio-uring", &["storage/object"]),
