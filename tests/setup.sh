@@ -156,6 +156,20 @@ packages_of() {
     esac
 }
 
+# install_groups GROUP...: their packages. What apt removes because it is in the way of another (a newer package of
+# backports beside Debian's own) is installed again, then in the version that fits.
+install_groups() {
+    local group try
+    for try in first second; do
+        missing=() reasons=() installed=()
+        read_installed
+        for group in "$@"; do packages_of "$group"; done
+        [ ${#missing[@]} -gt 0 ] || return 0
+        [ $try = first ] || say "apt has removed ${missing[*]} for others"
+        install_missing
+    done
+}
+
 # What a group needs beyond packages.
 finish_group() {
     case $1 in
@@ -204,9 +218,7 @@ main() {
     [ ${#groups[@]} -gt 0 ] || groups=(build run guest client ebpf test soak bench)
     command -v apt-get >/dev/null || die "this is not Debian (no apt-get): install by hand what is listed in tests/setup.sh"
     mkdir -p "$cache"
-    read_installed
-    for group in "${groups[@]}"; do packages_of "$group"; done
-    install_missing
+    install_groups "${groups[@]}"
     for group in "${groups[@]}"; do finish_group "$group"; done
     say "all there: ${groups[*]}"
 }
