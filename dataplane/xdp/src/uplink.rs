@@ -23,7 +23,8 @@ use crate::memory::{MAPS, TableMemory};
 static OBJECT: &[u8] =
     include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.bpf.o"));
 /// The hash of its sources and, in a second word, of the object.
-static STAMP: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.sources.sha256"));
+static STAMP: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.sources.sha256"));
 /// Its name in the object.
 const PROGRAM: &str = "updraft_uplink";
 /// The map of AF_XDP sockets.
@@ -69,11 +70,13 @@ impl Uplink {
             load(pin_dir, &pin)?;
         }
         let program = Xdp::from_pin(&pin, XdpAttachType::Interface).map_err(Error::at(Kind::Pin, &pin))?;
-        let sockets = Map::from_map_data(open_map(pin_dir, SOCKETS)?).map_err(Error::of(Kind::Pin, SOCKETS))?;
+        let sockets =
+            Map::from_map_data(open_map(pin_dir, SOCKETS)?).map_err(Error::of(Kind::Pin, SOCKETS))?;
         let sockets = XskMap::try_from(sockets).map_err(Error::of(Kind::Pin, SOCKETS))?;
         let maps = MAPS.iter().map(|(name, ..)| Ok((*name, open_map(pin_dir, name)?)));
         let maps = maps.collect::<Result<HashMap<_, _>, Error>>()?;
-        let find = |name| maps.get(name).map(|map| map.fd().as_fd()).ok_or_else(|| Error::new(Kind::Map, name));
+        let find =
+            |name| maps.get(name).map(|map| map.fd().as_fd()).ok_or_else(|| Error::new(Kind::Map, name));
         let tables = Arc::new(TableMemory::of_maps(&find)?);
         Ok(Self { program, sockets, tables, pin_dir: pin_dir.to_path_buf() })
     }
