@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use crate::Policy;
 use crate::fetch::FetchRules;
+use crate::identity::PasswordRegex;
 use crate::identity::federation::OidcIssuer;
 
 /// What the operator sets, already checked (`updraft-controller check-config`).
@@ -47,8 +48,31 @@ pub struct Config {
     /// Origins (`https://dashboard.example`) whose scripts may use the APIs (CORS); none by default.
     pub allowed_origins: Vec<String>,
     pub rate_limits: RateLimits,
+    pub security_compliance: SecurityCompliance,
     /// Who may do what.
     pub policy: Policy,
+}
+
+/// What is asked of passwords and accounts (Keystone's `[security_compliance]`); nothing by default.
+#[derive(Clone, Debug, Default)]
+pub struct SecurityCompliance {
+    /// What a password must look like, and the same in words for whoever chose another.
+    pub password_regex: Option<PasswordRegex>,
+    pub password_regex_description: Option<String>,
+    /// A password that an administrator set is good for nothing but to be changed.
+    pub change_password_upon_first_use: bool,
+    /// How long a password is good.
+    pub password_expires_days: Option<u32>,
+    /// How long a user must keep a password that it chose itself.
+    pub minimum_password_age_days: u32,
+    /// A new password is none of that many, the present one among them; 0 lets it be any.
+    pub unique_last_password_count: usize,
+    /// Logins by password that may fail in a row before the account is locked.
+    pub lockout_failure_attempts: Option<u32>,
+    /// How long it is locked then; `None`: until an administrator enables the user.
+    pub lockout_duration: Option<Duration>,
+    /// A user who did not log in for that long counts as disabled.
+    pub disable_user_account_days_inactive: Option<u32>,
 }
 
 /// How many requests a minute each controller takes; `None` is no limit. As many may come at once.
@@ -133,6 +157,7 @@ impl Config {
             audit_retention: AUDIT_RETENTION,
             allowed_origins: Vec::new(),
             rate_limits: RateLimits::default(),
+            security_compliance: SecurityCompliance::default(),
             policy: Policy::default(),
         }
     }

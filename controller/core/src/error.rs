@@ -11,6 +11,7 @@ pub enum ErrorKind {
     Unauthorized,
     Forbidden,
     NotFound,
+    Gone,
     MethodNotAllowed,
     NotAcceptable,
     Conflict,

@@ -31,7 +31,7 @@ use updraft_token::{Tokens, Vault};
 
 pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
-pub use config::{Config, RateLimits, Secret};
+pub use config::{Config, RateLimits, Secret, SecurityCompliance};
 pub use error::{Error, ErrorKind, Result};
 pub use password::{MAX_PASSWORD_BYTES, Passwords, is_dated};
 pub use policy::Policy;

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &migrations! {
     9 "authentication" "0009_authentication.sql";
     10 "image work" "0010_image_work.sql";
     11 "identity epoch" "0011_identity_epoch.sql";
+    12 "identity extensions" "0012_identity_extensions.sql";
 };
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT NOT NULL, name VARCHAR(255) NOT NULL, \

@@ -4,19 +4,20 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::identity::application_credential::{
     self, NewApplicationCredential, RoleRef, RuleFilter, RuleRef, Shown,
 };
 use updraft_core::{Core, Error};
 use updraft_model::identity::AccessRule;
 use updraft_wire::identity::{
-    AccessRuleBody, AccessRuleFields, AccessRuleList, AccessRuleView, AppCredentialBody, AppCredentialList,
-    AppCredentialRequest, AppCredentialRole, AppCredentialView, RoleKey,
+    AccessRuleBody, AccessRuleFields, AccessRuleView, AppCredentialBody, AppCredentialRequest,
+    AppCredentialRole, AppCredentialView, RoleKey,
 };
 
-use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{required, self_link};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -35,6 +36,8 @@ fn view(endpoint: &str, shown: Shown, secret: Option<String>) -> AppCredentialVi
         id: role.id,
         name: role.name,
         domain_id: role.domain_id,
+        description: role.description,
+        options: role.options,
     };
     AppCredentialView {
         links: self_link(endpoint, &path, &credential.id),
@@ -79,20 +82,15 @@ fn rule_ref(fields: AccessRuleFields) -> Result<RuleRef, Error> {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    name: Option<String>,
-}
-
 async fn list(
     Call { core, caller, endpoint }: Call,
     Path(user_id): Path<String>,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<AppCredentialList>> {
-    let found = application_credential::list(&core, &caller, &user_id, query.name.as_deref()).await?;
-    let links = list_links(&endpoint, &format!("users/{user_id}/application_credentials"));
-    let application_credentials = found.into_iter().map(|shown| view(&endpoint, shown, None)).collect();
-    Ok(Json(AppCredentialList { application_credentials, links }))
+    call: ListCall,
+) -> Answer<Json<Value>> {
+    let found = application_credential::list(&core, &caller, &user_id, call.get("name")).await?;
+    let views = found.into_iter().map(|shown| view(&endpoint, shown, None)).collect();
+    let path = format!("users/{user_id}/application_credentials");
+    Ok(call.answer(&endpoint, &path, "application_credentials", &["name"], views)?)
 }
 
 async fn create(
@@ -136,23 +134,17 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Deserialize)]
-struct RuleQuery {
-    service: Option<String>,
-    method: Option<String>,
-    path: Option<String>,
-}
-
 async fn list_rules(
     Call { core, caller, endpoint }: Call,
     Path(user_id): Path<String>,
-    Form(query): Form<RuleQuery>,
-) -> Answer<Json<AccessRuleList>> {
-    let filter = RuleFilter { service: query.service, method: query.method, path: query.path };
+    call: ListCall,
+) -> Answer<Json<Value>> {
+    let (service, method, path) = (call.owned("service"), call.owned("method"), call.owned("path"));
+    let filter = RuleFilter { service, method, path };
     let found = application_credential::list_rules(&core, &caller, &user_id, &filter).await?;
     let path = format!("users/{user_id}/access_rules");
-    let access_rules = found.into_iter().map(|rule| rule_view(&endpoint, &path, rule)).collect();
-    Ok(Json(AccessRuleList { access_rules, links: list_links(&endpoint, &path) }))
+    let views = found.into_iter().map(|rule| rule_view(&endpoint, &path, rule)).collect();
+    Ok(call.answer(&endpoint, &path, "access_rules", &["service", "method", "path"], views)?)
 }
 
 async fn show_rule(

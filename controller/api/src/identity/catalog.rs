@@ -1,16 +1,12 @@
 //! The catalog as tokens carry it.
 
-use updraft_core::identity::catalog::{CatalogService, of_project};
+use updraft_core::identity::catalog::{Bearer, CatalogService, of_bearer};
 use updraft_core::{Core, Result};
 use updraft_wire::identity::{CatalogEndpoint, CatalogEntry};
 
-/// The catalog for a project, or for a token without one.
-pub(super) async fn entries(
-    core: &Core,
-    endpoint: &str,
-    project_id: Option<&str>,
-) -> Result<Vec<CatalogEntry>> {
-    Ok(of_project(core, endpoint, project_id).await?.into_iter().map(entry).collect())
+/// The catalog of a token's bearer.
+pub(super) async fn entries(core: &Core, endpoint: &str, bearer: Bearer<'_>) -> Result<Vec<CatalogEntry>> {
+    Ok(of_bearer(core, endpoint, bearer).await?.into_iter().map(entry).collect())
 }
 
 fn entry(CatalogService { service, endpoints }: CatalogService) -> CatalogEntry {

@@ -4,16 +4,17 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::credential::{self, CredentialChange, CredentialFilter, NewCredential, Unsealed};
 use updraft_core::identity::ec2::{self, Ec2Credential};
 use updraft_wire::identity::{
-    CredentialBody, CredentialList, CredentialRequest, CredentialView, Ec2Body, Ec2List, Ec2Request, Ec2View,
+    CredentialBody, CredentialRequest, CredentialView, Ec2Body, Ec2List, Ec2Request, Ec2View,
 };
 
-use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{list_links, required, same_id, self_link};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -34,21 +35,11 @@ fn view(endpoint: &str, Unsealed { credential, blob }: Unsealed) -> CredentialVi
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    user_id: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<CredentialList>> {
-    let filter = CredentialFilter { user_id: query.user_id, kind: query.kind };
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let filter = CredentialFilter { user_id: call.owned("user_id"), kind: call.owned("type") };
     let found = credential::list(&core, &caller, &filter).await?;
-    let credentials = found.into_iter().map(|found| view(&endpoint, found)).collect();
-    Ok(Json(CredentialList { credentials, links: list_links(&endpoint, "credentials") }))
+    let views = found.into_iter().map(|found| view(&endpoint, found)).collect();
+    Ok(call.answer(&endpoint, "credentials", "credentials", &["user_id", "type"], views)?)
 }
 
 async fn create(
@@ -75,6 +66,7 @@ async fn update(
     Path(id): Path<String>,
     Body(CredentialRequest { credential: fields }): Body<CredentialRequest>,
 ) -> Answer<Json<CredentialBody>> {
+    same_id(fields.id.as_deref(), &id)?;
     let change = CredentialChange {
         user_id: fields.user_id,
         project_id: fields.project_id,

@@ -11,7 +11,7 @@ use updraft_model::identity::{Endpoint, Interface};
 use updraft_wire::identity::{EndpointBody, EndpointRequest, EndpointView, extra};
 
 use super::list::ListCall;
-use super::{required, self_link};
+use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 /// The URL is shown with our own address filled in, and the project left open.
-fn view(public_endpoint: &str, endpoint: Endpoint) -> EndpointView {
+pub(super) fn view(public_endpoint: &str, endpoint: Endpoint) -> EndpointView {
     EndpointView {
         links: self_link(public_endpoint, "endpoints", &endpoint.id),
         id: endpoint.id,
@@ -78,6 +78,7 @@ async fn update(
     Path(id): Path<String>,
     Body(EndpointRequest { endpoint: fields }): Body<EndpointRequest>,
 ) -> Answer<Json<EndpointBody>> {
+    same_id(id_of(&fields.rest), &id)?;
     let wanted = fields.interface.as_deref().map(interface).transpose()?;
     let makes_region = fields.region_id.is_none();
     let change = move |stored: &mut Endpoint| {

@@ -12,7 +12,7 @@ use updraft_model::identity::Group;
 use updraft_wire::identity::{GroupBody, GroupRequest, GroupView, extra};
 
 use super::list::ListCall;
-use super::{required, self_link, users};
+use super::{id_of, required, same_id, self_link, users};
 use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
@@ -63,6 +63,7 @@ async fn update(
     Path(id): Path<String>,
     Body(GroupRequest { group: fields }): Body<GroupRequest>,
 ) -> Answer<Json<GroupBody>> {
+    same_id(id_of(&fields.rest), &id)?;
     let change = GroupChange {
         domain_id: fields.domain_id,
         name: fields.name,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const RELATIONS: &str = "https://docs.openstack.org/api/openstack-identity/3";
 
 /// (relation, path below `/v3`) of the API itself.
-const RESOURCES: [(&str, &str); 54] = [
+const RESOURCES: &[(&str, &str)] = &[
     ("auth_catalog", "/auth/catalog"),
     ("auth_domains", "/auth/domains"),
     ("auth_projects", "/auth/projects"),
@@ -21,6 +21,12 @@ const RESOURCES: [(&str, &str); 54] = [
     ("credentials", "/credentials"),
     ("domain", "/domains/{domain_id}"),
     ("domains", "/domains"),
+    ("domain_config", "/domains/{domain_id}/config"),
+    ("domain_config_group", "/domains/{domain_id}/config/{config_group}"),
+    ("domain_config_option", "/domains/{domain_id}/config/{config_group}/{config_option}"),
+    ("domain_config_default", "/domains/config/default"),
+    ("domain_config_default_group", "/domains/config/{config_group}/default"),
+    ("domain_config_default_option", "/domains/config/{config_group}/{config_option}/default"),
     ("domain_group_role", "/domains/{domain_id}/groups/{group_id}/roles/{role_id}"),
     ("domain_group_roles", "/domains/{domain_id}/groups/{group_id}/roles"),
     ("domain_user_role", "/domains/{domain_id}/users/{user_id}/roles/{role_id}"),
@@ -36,6 +42,8 @@ const RESOURCES: [(&str, &str); 54] = [
     ("limit", "/limits/{limit_id}"),
     ("limit_model", "/limits/model"),
     ("limits", "/limits"),
+    ("policies", "/policies"),
+    ("policy", "/policies/{policy_id}"),
     ("project", "/projects/{project_id}"),
     ("projects", "/projects"),
     ("project_group_role", "/projects/{project_id}/groups/{group_id}/roles/{role_id}"),
@@ -65,14 +73,67 @@ const RESOURCES: [(&str, &str); 54] = [
 ];
 
 /// (extension with its version, relation, path below `/v3`).
-const EXTENSIONS: [(&str, &str, &str); 23] = [
+const EXTENSIONS: &[(&str, &str, &str)] = &[
     ("OS-EC2/1.0", "ec2tokens", "/ec2tokens"),
     ("OS-EC2/1.0", "user_credential", "/users/{user_id}/credentials/OS-EC2/{credential_id}"),
     ("OS-EC2/1.0", "user_credentials", "/users/{user_id}/credentials/OS-EC2"),
+    (
+        "OS-ENDPOINT-POLICY/1.0",
+        "endpoint_policy_association",
+        "/policies/{policy_id}/OS-ENDPOINT-POLICY/endpoints/{endpoint_id}",
+    ),
+    (
+        "OS-ENDPOINT-POLICY/1.0",
+        "service_policy_association",
+        "/policies/{policy_id}/OS-ENDPOINT-POLICY/services/{service_id}",
+    ),
+    (
+        "OS-ENDPOINT-POLICY/1.0",
+        "region_and_service_policy_association",
+        "/policies/{policy_id}/OS-ENDPOINT-POLICY/services/{service_id}/regions/{region_id}",
+    ),
+    ("OS-ENDPOINT-POLICY/1.0", "policy_endpoints", "/policies/{policy_id}/OS-ENDPOINT-POLICY/endpoints"),
+    ("OS-ENDPOINT-POLICY/1.0", "endpoint_policy", "/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy"),
+    ("OS-EP-FILTER/1.0", "endpoint_groups", "/OS-EP-FILTER/endpoint_groups"),
+    ("OS-EP-FILTER/1.0", "endpoint_group", "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}"),
+    (
+        "OS-EP-FILTER/1.0",
+        "endpoints_in_endpoint_group",
+        "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}/endpoints",
+    ),
+    (
+        "OS-EP-FILTER/1.0",
+        "projects_associated_with_endpoint_group",
+        "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}/projects",
+    ),
+    (
+        "OS-EP-FILTER/1.0",
+        "endpoint_group_to_project_association",
+        "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}/projects/{project_id}",
+    ),
+    ("OS-EP-FILTER/1.0", "endpoint_projects", "/OS-EP-FILTER/endpoints/{endpoint_id}/projects"),
+    ("OS-EP-FILTER/1.0", "project_endpoint", "/OS-EP-FILTER/projects/{project_id}/endpoints/{endpoint_id}"),
+    ("OS-EP-FILTER/1.0", "project_endpoints", "/OS-EP-FILTER/projects/{project_id}/endpoints"),
+    ("OS-EP-FILTER/1.0", "project_endpoint_groups", "/OS-EP-FILTER/projects/{project_id}/endpoint_groups"),
     ("OS-FEDERATION/1.0", "domains", "/auth/domains"),
     ("OS-FEDERATION/1.0", "projects", "/auth/projects"),
     ("OS-FEDERATION/1.0", "identity_provider", "/OS-FEDERATION/identity_providers/{idp_id}"),
     ("OS-FEDERATION/1.0", "identity_providers", "/OS-FEDERATION/identity_providers"),
+    (
+        "OS-FEDERATION/1.0",
+        "identity_provider_protocols",
+        "/OS-FEDERATION/identity_providers/{idp_id}/protocols",
+    ),
+    (
+        "OS-FEDERATION/1.0",
+        "identity_provider_protocol",
+        "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}",
+    ),
+    (
+        "OS-FEDERATION/1.0",
+        "identity_provider_protocol_auth",
+        "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth",
+    ),
     ("OS-FEDERATION/1.0", "mapping", "/OS-FEDERATION/mappings/{mapping_id}"),
     ("OS-FEDERATION/1.0", "mappings", "/OS-FEDERATION/mappings"),
     ("OS-FEDERATION/1.0", "service_provider", "/OS-FEDERATION/service_providers/{sp_id}"),

@@ -6,7 +6,11 @@ mod application_credentials;
 mod auth;
 mod catalog;
 mod credentials;
+mod domain_configs;
 mod domains;
+mod endpoint_filters;
+mod endpoint_groups;
+mod endpoint_policies;
 mod endpoints;
 mod federation;
 mod grants;
@@ -32,6 +36,9 @@ mod users;
 mod tests;
 
 use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::get;
 use updraft_core::{Core, Error};
 use updraft_wire::identity::{ListLinks, SelfLink};
@@ -42,7 +49,11 @@ pub fn routes() -> Router<Core> {
         .merge(application_credentials::routes())
         .merge(auth::routes())
         .merge(credentials::routes())
+        .merge(domain_configs::routes())
         .merge(domains::routes())
+        .merge(endpoint_filters::routes())
+        .merge(endpoint_groups::routes())
+        .merge(endpoint_policies::routes())
         .merge(endpoints::routes())
         .merge(federation::routes())
         .merge(grants::routes())
@@ -61,7 +72,15 @@ pub fn routes() -> Router<Core> {
         .merge(trusts::routes())
         .merge(unsupported::routes())
         .merge(users::routes());
-    Router::new().route("/v3", get(discovery::version)).nest("/v3", v3)
+    let whole = Router::new().route("/v3", get(discovery::version)).nest("/v3", v3);
+    whole.layer(map_response(varied))
+}
+
+/// What is answered depends on whose token asks, and caches between are to know.
+async fn varied(mut response: Response) -> Response {
+    let by_token = HeaderValue::from_static("X-Auth-Token");
+    response.headers_mut().entry(header::VARY).or_insert(by_token);
+    response
 }
 
 fn self_link(endpoint: &str, path: &str, id: &str) -> SelfLink {
@@ -70,6 +89,19 @@ fn self_link(endpoint: &str, path: &str, id: &str) -> SelfLink {
 
 fn list_links(endpoint: &str, path: &str) -> ListLinks {
     ListLinks::whole(format!("{endpoint}/identity/v3/{path}"))
+}
+
+/// 400 when a body that changes something names another id than the path.
+fn same_id(given: Option<&str>, id: &str) -> Result<(), Error> {
+    match given {
+        Some(given) if given != id => Err(Error::bad_request("ValidationError", "Cannot change ID")),
+        _ => Ok(()),
+    }
+}
+
+/// The id in a body whose other attributes are kept as they come.
+fn id_of(rest: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
+    rest.get("id").and_then(serde_json::Value::as_str)
 }
 
 /// A field that a request must have.

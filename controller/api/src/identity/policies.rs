@@ -4,15 +4,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::Value;
 use updraft_core::identity::policy_blob;
 use updraft_core::{Core, Error};
 use updraft_model::identity::PolicyBlob;
-use updraft_wire::identity::{PolicyBody, PolicyList, PolicyRequest, PolicyView};
+use updraft_wire::identity::{PolicyBody, PolicyRequest, PolicyView};
 
-use super::{list_links, required, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use super::list::ListCall;
+use super::{required, self_link};
+use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
     Router::new()
@@ -20,7 +20,7 @@ pub(super) fn routes() -> Router<Core> {
         .route("/policies/{policy_id}", get(show).patch(update).delete(delete))
 }
 
-fn view(endpoint: &str, policy: PolicyBlob) -> PolicyView {
+pub(super) fn view(endpoint: &str, policy: PolicyBlob) -> PolicyView {
     PolicyView {
         links: self_link(endpoint, "policies", &policy.id),
         id: policy.id,
@@ -38,19 +38,10 @@ fn text(blob: Value) -> Result<String, Error> {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<PolicyList>> {
-    let found = policy_blob::list(&core, &caller, query.kind.as_deref()).await?;
-    let policies = found.into_iter().map(|policy| view(&endpoint, policy)).collect();
-    Ok(Json(PolicyList { policies, links: list_links(&endpoint, "policies") }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = policy_blob::list(&core, &caller, call.get("type")).await?;
+    let views = found.into_iter().map(|policy| view(&endpoint, policy)).collect();
+    Ok(call.answer(&endpoint, "policies", "policies", &["type"], views)?)
 }
 
 async fn create(

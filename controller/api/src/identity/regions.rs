@@ -12,7 +12,7 @@ use updraft_model::identity::Region;
 use updraft_wire::identity::{RegionBody, RegionRequest, RegionView, extra};
 
 use super::list::ListCall;
-use super::self_link;
+use super::{same_id, self_link};
 use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
@@ -74,9 +74,7 @@ async fn update(
     Path(id): Path<String>,
     Body(RegionRequest { region: fields }): Body<RegionRequest>,
 ) -> Answer<Json<RegionBody>> {
-    if fields.id.as_ref().is_some_and(|other| *other != id) {
-        return Err(Error::bad_request("ValidationError", "Cannot change ID").into());
-    }
+    same_id(fields.id.as_deref(), &id)?;
     let change = move |region: &mut Region| {
         if let Some(description) = fields.description {
             region.description = description.unwrap_or_default();

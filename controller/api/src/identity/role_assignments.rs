@@ -31,9 +31,11 @@ async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<J
 }
 
 fn filter(call: &ListCall) -> Result<ListFilter> {
-    let (user, group) = (call.owned("user.id"), call.owned("group.id"));
-    let (project, domain) = (call.owned("scope.project.id"), call.owned("scope.domain.id"));
-    let system = call.get("scope.system");
+    // A filter without a value is none.
+    let given = |name: &str| call.owned(name).filter(|value| !value.is_empty());
+    let (user, group) = (given("user.id"), given("group.id"));
+    let (project, domain) = (given("scope.project.id"), given("scope.domain.id"));
+    let system = given("scope.system");
     let both = |what: &str| Error::bad_request("ValidationError", format!("Specify {what}, not both"));
     if user.is_some() && group.is_some() {
         return Err(both("a user or group"));
@@ -44,11 +46,11 @@ fn filter(call: &ListCall) -> Result<ListFilter> {
     if system.is_some() && (domain.is_some() || project.is_some()) {
         return Err(both(if domain.is_some() { "system or domain" } else { "system or project" }));
     }
-    let on_system = system.filter(|scope| *scope == "all").map(|_| Target::System);
+    let on_system = system.map(|_| Target::System);
     Ok(ListFilter {
         actor: user.map(Actor::User).or(group.map(Actor::Group)),
         target: project.map(Target::Project).or(domain.map(Target::Domain)).or(on_system),
-        role_id: call.owned("role.id"),
+        role_id: given("role.id"),
         inherited: call.get("scope.OS-INHERIT:inherited_to").map(|value| value == PROJECTS),
         include_subtree: call.is_on("include_subtree"),
         effective: call.is_on("effective"),

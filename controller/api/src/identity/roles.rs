@@ -11,7 +11,7 @@ use updraft_model::identity::Role;
 use updraft_wire::identity::{RoleBody, RoleRequest, RoleView, extra};
 
 use super::list::ListCall;
-use super::{required, self_link};
+use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
@@ -62,6 +62,7 @@ async fn update(
     Path(id): Path<String>,
     Body(RoleRequest { role: fields }): Body<RoleRequest>,
 ) -> Answer<Json<RoleBody>> {
+    same_id(id_of(&fields.rest), &id)?;
     let change = RoleChange {
         domain_id: fields.domain_id,
         name: fields.name,

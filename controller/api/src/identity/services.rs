@@ -11,7 +11,7 @@ use updraft_model::identity::Service;
 use updraft_wire::identity::{ServiceBody, ServiceRequest, ServiceView, extra};
 
 use super::list::ListCall;
-use super::{required, self_link};
+use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
 
 pub(super) fn routes() -> Router<Core> {
@@ -63,6 +63,7 @@ async fn update(
     Path(id): Path<String>,
     Body(ServiceRequest { service: fields }): Body<ServiceRequest>,
 ) -> Answer<Json<ServiceBody>> {
+    same_id(id_of(&fields.rest), &id)?;
     let change = move |service: &mut Service| {
         service.kind = fields.kind.unwrap_or(std::mem::take(&mut service.kind));
         service.name = fields.name.unwrap_or(std::mem::take(&mut service.name));

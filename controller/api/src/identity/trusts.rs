@@ -4,17 +4,16 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
 use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::trust::{self, NewTrust, Shown, TrustFilter};
 use updraft_model::identity::{Role, Trust};
-use updraft_wire::identity::{RoleBody, TrustBody, TrustList, TrustRequest, TrustView};
+use updraft_wire::identity::{RoleBody, TrustBody, TrustRequest, TrustView};
 
 use super::application_credentials::role_ref;
 use super::list::ListCall;
 use super::{list_links, roles, self_link};
-use crate::http::{Answer, Body, Call, Form};
+use crate::http::{Answer, Body, Call};
 
 const PATH: &str = "OS-TRUST/trusts";
 
@@ -50,24 +49,15 @@ fn body(endpoint: &str, Shown { trust, roles }: Shown) -> Json<TrustBody> {
     Json(TrustBody { trust: view(endpoint, trust, Some(roles)) })
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    trustor_user_id: Option<String>,
-    trustee_user_id: Option<String>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<TrustList>> {
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
     let filter = TrustFilter {
-        trustor_user_id: query.trustor_user_id,
-        trustee_user_id: query.trustee_user_id,
+        trustor_user_id: call.owned("trustor_user_id"),
+        trustee_user_id: call.owned("trustee_user_id"),
         redelegated_trust_id: None,
     };
     let found = trust::list(&core, &caller, &filter).await?;
-    let trusts = found.into_iter().map(|trust| view(&endpoint, trust, None)).collect();
-    Ok(Json(TrustList { trusts, links: list_links(&endpoint, PATH) }))
+    let views = found.into_iter().map(|trust| view(&endpoint, trust, None)).collect();
+    Ok(call.answer(&endpoint, PATH, "trusts", &[], views)?)
 }
 
 async fn create(

@@ -28,7 +28,31 @@ pub async fn grant(core: &Core, caller: &Caller, assignment: Assignment) -> Resu
     parties.must_exist(&assignment.actor)?;
     parties.enforce(core, caller, rule("create", &assignment.actor, &assignment.target))?;
     parties.check_domain(&assignment)?;
-    core.write(move |tx| Box::pin(async move { Ok(assignment::insert(tx, &assignment).await?) })).await
+    core.write(move |tx| {
+        Box::pin(async move {
+            still_there(tx, &assignment).await?;
+            Ok(assignment::insert(tx, &assignment).await?)
+        })
+    })
+    .await
+}
+
+/// 404 when the holder or the target went since it was looked up: nothing may be left behind on what is gone.
+async fn still_there(tx: &mut Tx, assignment: &Assignment) -> Result<()> {
+    let holder = match &assignment.actor {
+        Actor::User(id) => user::get(tx, id).await?.map(drop).ok_or_else(|| checks::not_found("user", id)),
+        Actor::Group(id) => group::get(tx, id).await?.map(drop).ok_or_else(|| checks::not_found("group", id)),
+    };
+    holder?;
+    match &assignment.target {
+        Target::Project(id) => {
+            project::get(tx, id).await?.map(drop).ok_or_else(|| checks::not_found("project", id))
+        }
+        Target::Domain(id) => {
+            domain::get(tx, id).await?.map(drop).ok_or_else(|| checks::not_found("domain", id))
+        }
+        Target::System => Ok(()),
+    }
 }
 
 /// Takes the role away. The holder's tokens for that scope end, whatever else it holds there. The holder itself

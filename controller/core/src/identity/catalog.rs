@@ -7,8 +7,14 @@ use updraft_model::identity::{Endpoint, Extra, Interface, Region, Service};
 use updraft_store::Tx;
 use updraft_store::identity::catalog;
 
+use super::endpoint_filter::EndpointFilter;
 use super::{access, checks};
 use crate::{Caller, Core, Error, Result};
+
+/// The longest URL of an endpoint, in characters, as in Keystone's schema.
+const MAX_URL_CHARS: usize = 225;
+/// What may stand in an endpoint's URL for something that is known when it is shown.
+const PLACEHOLDERS: [&str; 4] = ["project_id", "tenant_id", "user_id", "public_endpoint"];
 
 /// One service with its endpoints, URLs filled in.
 #[derive(Clone, Debug)]
@@ -17,26 +23,41 @@ pub struct CatalogService {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// Whose catalog it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'a> {
+    pub user_id: &'a str,
+    pub project_id: Option<&'a str>,
+}
+
 /// What clients find: enabled services with their enabled endpoints. An endpoint whose URL needs a project is
-/// left out of a token without one.
-pub async fn of_project(
+/// left out of a token without one. For a project that endpoints are tied to, those alone, and no empty services.
+pub async fn of_bearer(
     core: &Core,
     public_endpoint: &str,
-    project_id: Option<&str>,
+    bearer: Bearer<'_>,
 ) -> Result<Vec<CatalogService>> {
     let enabled = enabled(core).await?;
-    let filled = enabled.iter().map(|CatalogService { service, endpoints }| {
+    let shown = bearer.project_id.and_then(|project_id| enabled.filter.of_project(project_id));
+    let filled = enabled.services.iter().map(|CatalogService { service, endpoints }| {
         let endpoints = endpoints.iter().filter_map(|endpoint| {
-            let url = filled_in(&endpoint.url, public_endpoint, project_id)?;
+            let is_shown = shown.as_ref().is_none_or(|shown| shown.contains(endpoint.id.as_str()));
+            let url = is_shown.then(|| filled_in(&endpoint.url, public_endpoint, bearer))??;
             Some(Endpoint { url, ..endpoint.clone() })
         });
         CatalogService { service: service.clone(), endpoints: endpoints.collect() }
     });
-    Ok(filled.collect())
+    Ok(filled.filter(|service| shown.is_none() || !service.endpoints.is_empty()).collect())
 }
 
-/// Enabled services with their enabled endpoints, URLs as they were given.
-async fn enabled(core: &Core) -> Result<Arc<Vec<CatalogService>>> {
+/// Enabled services with their enabled endpoints, URLs as they were given, and what is tied to projects.
+#[derive(Debug)]
+pub(super) struct Enabled {
+    services: Vec<CatalogService>,
+    filter: EndpointFilter,
+}
+
+async fn enabled(core: &Core) -> Result<Arc<Enabled>> {
     let epoch = core.store.identity_epoch();
     if let Some(kept) = core.fresh.catalog.get(epoch, &()) {
         return Ok(kept);
@@ -44,27 +65,30 @@ async fn enabled(core: &Core) -> Result<Arc<Vec<CatalogService>>> {
     let mut conn = core.read().await?;
     let services = catalog::list_services(&mut conn, None, None).await?;
     let all = catalog::list_endpoints(&mut conn, None, None, None).await?;
-    let enabled = services.into_iter().filter(|service| service.enabled).map(|service| {
+    let filter = EndpointFilter::read(&mut conn, &all).await?;
+    let services = services.into_iter().filter(|service| service.enabled).map(|service| {
         let of_service = all.iter().filter(|endpoint| endpoint.service_id == service.id && endpoint.enabled);
         CatalogService { endpoints: of_service.cloned().collect(), service }
     });
-    let enabled = Arc::new(enabled.collect());
+    let enabled = Arc::new(Enabled { services: services.collect(), filter });
     core.fresh.catalog.put(epoch, (), &enabled);
     Ok(enabled)
 }
 
-/// A URL with what stands for the project and for our own address filled in, in both of Keystone's spellings.
+/// A URL with what stands for the project, the user and our own address filled in, in both of Keystone's spellings.
 /// `None` when it needs a project and there is none.
-pub fn filled_in(template: &str, public_endpoint: &str, project_id: Option<&str>) -> Option<String> {
+fn filled_in(template: &str, public_endpoint: &str, bearer: Bearer<'_>) -> Option<String> {
     let mut url = template.to_owned();
-    for name in ["project_id", "tenant_id"] {
+    let user_id = Some(bearer.user_id);
+    let known = [("project_id", bearer.project_id), ("tenant_id", bearer.project_id), ("user_id", user_id)];
+    for (name, value) in known {
         for spelling in [format!("$({name})s"), format!("%({name})s")] {
             if url.contains(&spelling) {
-                url = url.replace(&spelling, project_id?);
+                url = url.replace(&spelling, value?);
             }
         }
     }
-    Some(url.replace("$(public_endpoint)s", public_endpoint))
+    Some(url.replace("$(public_endpoint)s", public_endpoint).replace("%%", "%"))
 }
 
 pub async fn create_region(core: &Core, caller: &Caller, region: Region) -> Result<Region> {
@@ -292,10 +316,35 @@ pub async fn delete_endpoint(core: &Core, caller: &Caller, id: &str) -> Result<(
 
 fn check_url(url: &str) -> Result<()> {
     let known = ["http://", "https://", "$(public_endpoint)s"];
-    if known.iter().any(|start| url.starts_with(start)) {
-        return Ok(());
+    if !known.iter().any(|start| url.starts_with(start)) {
+        return Err(checks::invalid("An endpoint's URL starts with http:// or https://."));
     }
-    Err(Error::bad_request("ValidationError", "An endpoint's URL starts with http:// or https://."))
+    if url.chars().count() > MAX_URL_CHARS {
+        return Err(checks::invalid(format!("An endpoint's URL has up to {MAX_URL_CHARS} characters.")));
+    }
+    match placeholders_are_known(url) {
+        true => Ok(()),
+        false => Err(checks::invalid(format!("Cannot create an endpoint with an invalid URL: {url}."))),
+    }
+}
+
+/// Whether a URL's template can be filled in: `$(name)s` or `%(name)s` with a name that is known, `%%` for `%`.
+fn placeholders_are_known(url: &str) -> bool {
+    let url = url.replace("$(", "%(");
+    let mut rest = url.as_str();
+    while let Some(at) = rest.find('%') {
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('%') {
+            rest = after;
+            continue;
+        }
+        let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(")s"));
+        match name.filter(|(name, _)| PLACEHOLDERS.contains(name)) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Keystone answers 400, not 404, when what an endpoint refers to does not exist.
@@ -317,13 +366,40 @@ async fn check_endpoint_parties(tx: &mut Tx, endpoint: &Endpoint, makes_region: 
 
 #[cfg(test)]
 mod tests {
-    use super::filled_in;
+    use super::{Bearer, check_url, filled_in};
+
+    #[test]
+    fn a_template_that_cannot_be_filled_in_is_refused() {
+        for good in [
+            "https://a/%(tenant_id)s",
+            "http://a/$(project_id)s/v1",
+            "$(public_endpoint)s/x",
+            "http://a/100%%",
+        ] {
+            assert!(check_url(good).is_ok(), "{good}");
+        }
+        let long = format!("http://{}", "a".repeat(225));
+        for bad in [
+            "ftp://a",
+            "http://a/%(nonsense)s",
+            "http://a/$(tenant_id)",
+            "http://a/%s",
+            "http://a/%(tenant_id)d",
+            &long,
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn urls_are_filled_in_or_left_out() {
-        let filled = filled_in("$(public_endpoint)s/volume/v3/%(tenant_id)s", "http://cloud:1", Some("p"));
-        assert_eq!(filled.as_deref(), Some("http://cloud:1/volume/v3/p"));
-        assert_eq!(filled_in("http://x/$(project_id)s", "http://cloud:1", None), None);
-        assert_eq!(filled_in("http://x/v2.1", "http://cloud:1", None).as_deref(), Some("http://x/v2.1"));
+        let filled = |template: &str, project_id: Option<&str>| {
+            filled_in(template, "http://cloud:1", Bearer { user_id: "u", project_id })
+        };
+        let volume = filled("$(public_endpoint)s/volume/v3/%(tenant_id)s", Some("p"));
+        assert_eq!(volume.as_deref(), Some("http://cloud:1/volume/v3/p"));
+        assert_eq!(filled("http://x/$(project_id)s", None), None);
+        assert_eq!(filled("http://x/v2.1/100%%", None).as_deref(), Some("http://x/v2.1/100%"));
+        assert_eq!(filled("http://x/%(user_id)s", None).as_deref(), Some("http://x/u"));
     }
 }

@@ -128,6 +128,16 @@ pub(super) fn unique<T>(what: &str, name: &str, result: std::result::Result<T, S
     })
 }
 
+/// [`unique`] for names that are unique within a domain.
+pub(super) fn unique_in<T>(
+    domain_id: &str,
+    what: &str,
+    name: &str,
+    result: std::result::Result<T, StoreError>,
+) -> Result<T> {
+    unique(what, &format!("{name} at domain ID {domain_id}"), result)
+}
+
 /// An `expires_at` of a request: ISO 8601 in UTC, with or without the `Z`; 400 when it has passed.
 pub(super) fn future(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };

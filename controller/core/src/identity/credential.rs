@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{Credential, EC2};
 pub use updraft_store::identity::credential::CredentialFilter;
-use updraft_store::identity::{credential, project, user};
+use updraft_store::identity::{credential, domain_option, project, user};
 use updraft_store::{Conn, StoreErrorKind};
 
 use super::permission::{self, Target};
@@ -255,7 +255,8 @@ pub(super) fn open(core: &Core, credential: &Credential) -> Result<String> {
     blob.ok_or_else(|| Error::internal(format!("no key opens the credential {}", credential.id)))
 }
 
-/// Rotates the credential keys and seals every credential anew, so that the oldest key can go.
+/// Rotates the credential keys and seals every credential and every secret of a domain anew, so that the oldest key can
+/// go.
 pub async fn rotate_keys(core: &Core) -> Result<usize> {
     core.vault()?.rotate().map_err(Error::internal)?;
     let again = core.clone();
@@ -266,6 +267,12 @@ pub async fn rotate_keys(core: &Core) -> Result<usize> {
             for mut found in all {
                 found.sealed_blob = again.vault()?.seal(&open(&again, &found)?);
                 credential::update(tx, &found).await?;
+            }
+            for (domain_id, mut option) in domain_option::list_sealed(tx).await? {
+                let clear = again.unsealed(&option.content)?;
+                let clear = clear.ok_or_else(|| Error::internal("no key opens an option of a domain"))?;
+                option.content = again.vault()?.seal(&clear);
+                domain_option::set(tx, &domain_id, &option).await?;
             }
             Ok(count)
         })

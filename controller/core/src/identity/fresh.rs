@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::catalog::CatalogService;
+use super::catalog::Enabled;
 use super::live::{LiveToken, Standing};
 
 /// Answers kept of one kind. One more starts again from nothing: an attacker's many tokens cost time, not memory.
@@ -24,7 +24,7 @@ pub struct FreshIdentity {
     pub(super) standings: Fresh<Standing, LiveToken>,
     /// Whether a token was revoked, by its audit id.
     pub(super) revoked: Fresh<String, bool>,
-    pub(super) catalog: Fresh<(), Vec<CatalogService>>,
+    pub(super) catalog: Fresh<(), Enabled>,
 }
 
 /// Answers to one kind of question, of one epoch.

@@ -42,7 +42,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewGroup) -> Result<Group
             if domain::get(tx, &group.domain_id).await?.is_none() {
                 return Err(checks::not_found("domain", &group.domain_id));
             }
-            checks::unique("group", &group.name, group::insert(tx, &group).await)?;
+            checks::unique_in(&group.domain_id, "group", &group.name, group::insert(tx, &group).await)?;
             Ok(group)
         })
     })
@@ -109,7 +109,7 @@ async fn change_row(
         Box::pin(async move {
             let mut group = group::get(tx, &id).await?.ok_or_else(|| checks::not_found("group", &id))?;
             change(&mut group)?;
-            checks::unique("group", &group.name, group::update(tx, &group).await)?;
+            checks::unique_in(&group.domain_id, "group", &group.name, group::update(tx, &group).await)?;
             Ok(group)
         })
     })
@@ -137,7 +137,12 @@ pub async fn add_member(core: &Core, caller: &Caller, group_id: &str, user_id: &
     membership.allowed(core, caller, "identity:add_user_to_group")?;
     let (group_id, user_id) = (group_id.to_owned(), user_id.to_owned());
     core.write(move |tx: &mut Tx| {
-        Box::pin(async move { Ok(group::add_member(tx, &group_id, &user_id).await?) })
+        Box::pin(async move {
+            // Either may have gone since it was looked up.
+            group::get(tx, &group_id).await?.ok_or_else(|| checks::not_found("group", &group_id))?;
+            user::get(tx, &user_id).await?.ok_or_else(|| checks::not_found("user", &user_id))?;
+            Ok(group::add_member(tx, &group_id, &user_id).await?)
+        })
     })
     .await
 }

@@ -6,6 +6,7 @@
 mod access;
 mod checks;
 mod delegation;
+mod password_regex;
 mod permission;
 mod signature;
 mod totp;
@@ -17,8 +18,11 @@ pub mod bootstrap;
 pub mod catalog;
 pub mod credential;
 pub mod domain;
+pub mod domain_config;
 pub mod ec2;
 pub mod effective;
+pub mod endpoint_filter;
+pub mod endpoint_policy;
 pub mod federation;
 pub mod fresh;
 pub mod group;
@@ -35,4 +39,5 @@ pub mod token;
 pub mod trust;
 pub mod user;
 
+pub use password_regex::PasswordRegex;
 pub use signature::{MAX_SKEW, SignedRequest};

@@ -8,7 +8,7 @@ use updraft_model::Timestamp;
 use updraft_model::identity::Target;
 use updraft_store::identity::revocation;
 
-use super::live::LiveToken;
+use super::live::{LiveGrant, LiveToken};
 use super::{checks, effective, live};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
@@ -27,23 +27,41 @@ pub async fn validate(core: &Core, token: &str) -> Result<LiveToken> {
     validate_at(core, token, core.clock.now()).await
 }
 
+/// How a token is asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked {
+    /// Also when it has expired, within [`EXPIRED_WINDOW`].
+    pub allow_expired: bool,
+    /// Whoever asks will let the bearer do only what the access rules in the token allow.
+    pub knows_access_rules: bool,
+}
+
 /// A token as somebody else may see it: its own bearer, a service of the cloud, an administrator; 404 when it
-/// is not alive. Services and administrators may ask for one that expired up to [`EXPIRED_WINDOW`] ago.
-pub async fn show(core: &Core, caller: &Caller, subject: &str, allow_expired: bool) -> Result<LiveToken> {
+/// is not alive. Services and administrators may ask for one that expired up to [`EXPIRED_WINDOW`] ago. A token with
+/// access rules is shown to those alone who heed them.
+pub async fn show(core: &Core, caller: &Caller, subject: &str, asked: Asked) -> Result<LiveToken> {
     let may_see_all = caller.is_admin() || caller.is_service();
     let now = core.clock.now();
-    let at = match allow_expired && may_see_all {
+    let at = match asked.allow_expired && may_see_all {
         true => now.minus(EXPIRED_WINDOW),
         false => now,
     };
+    let not_found = || Error::not_found("NotFound", "Could not find token.");
     let live = validate_at(core, subject, at).await.map_err(|error| match error.kind {
-        ErrorKind::Unauthorized => Error::not_found("NotFound", "Could not find token."),
+        ErrorKind::Unauthorized => not_found(),
         _ => error,
     })?;
     if !may_see_all && live.user.id != caller.user_id {
         return Err(checks::forbidden("identity:validate_token"));
     }
+    if has_access_rules(&live) && !asked.knows_access_rules {
+        return Err(not_found());
+    }
     Ok(live)
+}
+
+fn has_access_rules(live: &LiveToken) -> bool {
+    matches!(&live.grant, LiveGrant::ApplicationCredential(credential) if !credential.access_rules.is_empty())
 }
 
 async fn validate_at(core: &Core, token: &str, at: Timestamp) -> Result<LiveToken> {

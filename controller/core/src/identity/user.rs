@@ -74,7 +74,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewUser) -> Result<User> 
                 return Err(checks::not_found("domain", &user.domain_id));
             }
             check_default_project(tx, user.default_project_id.as_deref()).await?;
-            checks::unique("user", &user.name, user::insert(tx, &user).await)?;
+            checks::unique_in(&user.domain_id, "user", &user.name, user::insert(tx, &user).await)?;
             Ok(user)
         })
     })
@@ -162,7 +162,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: UserChange) 
             user.password_hash = password_hash.unwrap_or(user.password_hash);
             merge_options(&mut user.options, change.options.unwrap_or_default());
             user.extra.extend(change.extra);
-            checks::unique("user", &user.name, user::update(tx, &user).await)?;
+            checks::unique_in(&user.domain_id, "user", &user.name, user::update(tx, &user).await)?;
             Ok(user)
         })
     })

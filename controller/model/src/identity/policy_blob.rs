@@ -7,3 +7,15 @@ pub struct PolicyBlob {
     /// Its MIME type, such as `application/json`.
     pub kind: String,
 }
+
+/// Which endpoints a policy document is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyPlace {
+    Endpoint(String),
+    Service(String),
+    /// A service in a region and the regions inside it.
+    Region {
+        service_id: String,
+        region_id: String,
+    },
+}

@@ -126,8 +126,16 @@ pub async fn update_service(tx: &mut Tx, service: &Service) -> Result<(), StoreE
     Ok(())
 }
 
-/// Removes the service and its endpoints; false when there was none.
+/// Removes the service, its endpoints, and the limits of its resources; false when there was none.
 pub async fn delete_service(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
+    query(
+        "DELETE FROM project_limits WHERE registered_limit_id IN \
+         (SELECT id FROM registered_limits WHERE service_id = ?)",
+    )
+    .bind(id)
+    .execute(tx)
+    .await?;
+    query("DELETE FROM registered_limits WHERE service_id = ?").bind(id).execute(tx).await?;
     let changed = query("DELETE FROM services WHERE id = ?").bind(id).execute(tx).await?;
     Ok(changed > 0)
 }

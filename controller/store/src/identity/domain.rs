@@ -63,13 +63,15 @@ pub async fn update(tx: &mut Tx, domain: &Domain) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the domain, which must be empty (`Reference` otherwise), its roles, those held on it and its limits.
+/// Removes the domain, which must be empty (`Reference` otherwise), its roles, those held on it, its limits, and the
+/// identity providers whose users live in it.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<(), StoreError> {
     query("DELETE FROM role_assignments WHERE target_kind = 'domain' AND target_id = ?")
         .bind(id)
         .execute(tx)
         .await?;
     query("DELETE FROM project_limits WHERE owner_id = ?").bind(id).execute(tx).await?;
+    query("DELETE FROM identity_providers WHERE domain_id = ?").bind(id).execute(tx).await?;
     query("DELETE FROM roles WHERE domain_id = ?").bind(id).execute(tx).await?;
     query("DELETE FROM domains WHERE id = ?").bind(id).execute(tx).await?;
     Ok(())

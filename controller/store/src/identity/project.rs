@@ -77,13 +77,18 @@ pub async fn update(tx: &mut Tx, project: &Project) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes the project, the roles held on it and its limits; false when there was none.
+/// Removes the project, the roles held on it and its limits; it is nobody's default any more. False when there was
+/// none.
 pub async fn delete(tx: &mut Tx, id: &str) -> Result<bool, StoreError> {
     query("DELETE FROM role_assignments WHERE target_kind = 'project' AND target_id = ?")
         .bind(id)
         .execute(tx)
         .await?;
     query("DELETE FROM project_limits WHERE owner_id = ?").bind(id).execute(tx).await?;
+    query("UPDATE users SET default_project_id = NULL WHERE default_project_id = ?")
+        .bind(id)
+        .execute(tx)
+        .await?;
     let changed = query("DELETE FROM projects WHERE id = ?").bind(id).execute(tx).await?;
     Ok(changed > 0)
 }

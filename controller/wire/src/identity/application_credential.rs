@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
 
 /// `POST /v3/users/{user_id}/application_credentials`.
 #[derive(Clone, Deserialize)]
@@ -41,12 +42,6 @@ pub struct AppCredentialBody {
 }
 
 #[derive(Clone, Serialize)]
-pub struct AppCredentialList {
-    pub application_credentials: Vec<AppCredentialView>,
-    pub links: ListLinks,
-}
-
-#[derive(Clone, Serialize)]
 pub struct AppCredentialView {
     pub id: String,
     pub name: String,
@@ -72,17 +67,13 @@ pub struct AppCredentialRole {
     pub id: String,
     pub name: String,
     pub domain_id: Option<String>,
+    pub description: Option<String>,
+    pub options: Map<String, Value>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub struct AccessRuleBody {
     pub access_rule: AccessRuleView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct AccessRuleList {
-    pub access_rules: Vec<AccessRuleView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]

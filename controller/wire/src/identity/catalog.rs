@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SelfLink;
-use super::attributes::not_null;
+use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +39,7 @@ pub struct RegionView {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct ServiceRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub service: ServiceFields,
 }
 
@@ -77,6 +78,7 @@ pub struct ServiceView {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct EndpointRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub endpoint: EndpointFields,
 }
 

@@ -2,18 +2,22 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::attributes::not_empty;
 use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/credentials` and `PATCH /v3/credentials/{id}`.
 #[derive(Clone, Deserialize)]
 pub struct CredentialRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub credential: CredentialFields,
 }
 
 #[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct CredentialFields {
+    /// Only for comparison with the path's.
+    pub id: Option<String>,
     pub blob: Option<String>,
     #[serde(rename = "type")]
     pub kind: Option<String>,
@@ -25,12 +29,6 @@ pub struct CredentialFields {
 #[derive(Clone, Serialize)]
 pub struct CredentialBody {
     pub credential: CredentialView,
-}
-
-#[derive(Clone, Serialize)]
-pub struct CredentialList {
-    pub credentials: Vec<CredentialView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Serialize)]

@@ -1,13 +1,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::attributes::not_null;
+use super::attributes::{not_empty, not_null};
 use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/domains` and `PATCH /v3/domains/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DomainRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub domain: DomainFields,
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
 use crate::nullable;
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/identity_providers/{id}`.
@@ -11,7 +11,7 @@ pub struct IdentityProviderRequest {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct IdentityProviderFields {
     pub domain_id: Option<String>,
     pub enabled: Option<bool>,
@@ -25,12 +25,6 @@ pub struct IdentityProviderFields {
 #[derive(Clone, Debug, Serialize)]
 pub struct IdentityProviderBody {
     pub identity_provider: IdentityProviderView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct IdentityProviderList {
-    pub identity_providers: Vec<IdentityProviderView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -58,7 +52,7 @@ pub struct ProtocolRequest {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ProtocolFields {
     pub mapping_id: Option<String>,
     #[serde(deserialize_with = "nullable")]
@@ -68,12 +62,6 @@ pub struct ProtocolFields {
 #[derive(Clone, Debug, Serialize)]
 pub struct ProtocolBody {
     pub protocol: ProtocolView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ProtocolList {
-    pub protocols: Vec<ProtocolView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -110,12 +98,6 @@ pub struct MappingBody {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct MappingList {
-    pub mappings: Vec<MappingView>,
-    pub links: ListLinks,
-}
-
-#[derive(Clone, Debug, Serialize)]
 pub struct MappingView {
     pub id: String,
     pub rules: Value,
@@ -130,7 +112,7 @@ pub struct ServiceProviderRequest {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ServiceProviderFields {
     pub auth_url: Option<String>,
     pub sp_url: Option<String>,
@@ -143,12 +125,6 @@ pub struct ServiceProviderFields {
 #[derive(Clone, Debug, Serialize)]
 pub struct ServiceProviderBody {
     pub service_provider: ServiceProviderView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct ServiceProviderList {
-    pub service_providers: Vec<ServiceProviderView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]

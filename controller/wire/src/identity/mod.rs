@@ -6,6 +6,8 @@ mod attributes;
 mod catalog;
 mod credential;
 mod domain;
+mod domain_config;
+mod endpoint_group;
 mod federation;
 mod group;
 mod limit;
@@ -18,8 +20,8 @@ mod trust;
 mod user;
 
 pub use application_credential::{
-    AccessRuleBody, AccessRuleFields, AccessRuleList, AccessRuleView, AppCredentialBody, AppCredentialFields,
-    AppCredentialList, AppCredentialRequest, AppCredentialRole, AppCredentialView, RoleKey,
+    AccessRuleBody, AccessRuleFields, AccessRuleView, AppCredentialBody, AppCredentialFields,
+    AppCredentialRequest, AppCredentialRole, AppCredentialView, RoleKey,
 };
 pub use assignment::{AssignmentLinks, AssignmentView, DomainName, Named, ScopeView, SystemScope};
 pub use attributes::extra;
@@ -28,16 +30,20 @@ pub use catalog::{
     RegionView, ServiceBody, ServiceFields, ServiceRequest, ServiceView,
 };
 pub use credential::{
-    CredentialBody, CredentialFields, CredentialList, CredentialRequest, CredentialView, Ec2Body, Ec2List,
-    Ec2Request, Ec2View, SignedFields, SignedRequest,
+    CredentialBody, CredentialFields, CredentialRequest, CredentialView, Ec2Body, Ec2List, Ec2Request,
+    Ec2View, SignedFields, SignedRequest,
 };
 pub use domain::{DomainBody, DomainFields, DomainList, DomainRequest, DomainView};
+pub use domain_config::DomainConfigBody;
+pub use endpoint_group::{
+    EndpointGroupBody, EndpointGroupFields, EndpointGroupRequest, EndpointGroupView,
+    ProjectEndpointGroupBody, ProjectEndpointGroupView,
+};
 pub use federation::{
-    IdentityProviderBody, IdentityProviderFields, IdentityProviderLinks, IdentityProviderList,
-    IdentityProviderRequest, IdentityProviderView, MappingBody, MappingFields, MappingList, MappingRequest,
-    MappingView, ProtocolBody, ProtocolFields, ProtocolLinks, ProtocolList, ProtocolRequest, ProtocolView,
-    ServiceProviderBody, ServiceProviderFields, ServiceProviderList, ServiceProviderRequest,
-    ServiceProviderView,
+    IdentityProviderBody, IdentityProviderFields, IdentityProviderLinks, IdentityProviderRequest,
+    IdentityProviderView, MappingBody, MappingFields, MappingRequest, MappingView, ProtocolBody,
+    ProtocolFields, ProtocolLinks, ProtocolRequest, ProtocolView, ServiceProviderBody, ServiceProviderFields,
+    ServiceProviderRequest, ServiceProviderView,
 };
 pub use group::{GroupBody, GroupFields, GroupRequest, GroupView};
 pub use limit::{
@@ -49,7 +55,7 @@ pub use login::{
     AppCredentialMethod, Auth, AuthRequest, DomainRef, Identity, OwnerRef, PasswordMethod, ProjectRef,
     ScopeRequest, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
 };
-pub use policy::{PolicyBody, PolicyFields, PolicyList, PolicyRequest, PolicyView};
+pub use policy::{PolicyBody, PolicyFields, PolicyRequest, PolicyView};
 pub use project::{
     ProjectBody, ProjectFields, ProjectList, ProjectRequest, ProjectView, TagList, TagsRequest,
 };
@@ -60,7 +66,7 @@ pub use token::{
     CatalogBody, CatalogEndpoint, CatalogEntry, IdRef, RoleName, TokenAppCredential, TokenBody, TokenDomain,
     TokenFederation, TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser, TokenView,
 };
-pub use trust::{TrustBody, TrustFields, TrustList, TrustRequest, TrustView};
+pub use trust::{TrustBody, TrustFields, TrustRequest, TrustView};
 pub use user::{PasswordFields, PasswordRequest, UserBody, UserFields, UserRequest, UserView};
 
 use serde::Serialize;

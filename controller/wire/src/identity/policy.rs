@@ -1,10 +1,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ListLinks, SelfLink};
+use super::SelfLink;
+use super::attributes::not_empty;
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct PolicyRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub policy: PolicyFields,
 }
 
@@ -20,12 +22,6 @@ pub struct PolicyFields {
 #[derive(Clone, Debug, Serialize)]
 pub struct PolicyBody {
     pub policy: PolicyView,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct PolicyList {
-    pub policies: Vec<PolicyView>,
-    pub links: ListLinks,
 }
 
 #[derive(Clone, Debug, Serialize)]

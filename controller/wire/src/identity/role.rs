@@ -2,12 +2,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SelfLink;
-use super::attributes::not_null;
+use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 /// `POST /v3/roles` and `PATCH /v3/roles/{id}`. A field that is absent keeps its value.
 #[derive(Clone, Debug, Deserialize)]
 pub struct RoleRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub role: RoleFields,
 }
 

@@ -27,12 +27,6 @@ pub struct TrustBody {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct TrustList {
-    pub trusts: Vec<TrustView>,
-    pub links: ListLinks,
-}
-
-#[derive(Clone, Debug, Serialize)]
 pub struct TrustView {
     pub id: String,
     pub trustor_user_id: String,

@@ -2,13 +2,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SelfLink;
-use super::attributes::not_null;
+use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 /// `POST /v3/users` and `PATCH /v3/users/{id}`. A field that is absent keeps its value, or its default; one
 /// that is null is cleared.
 #[derive(Clone, Deserialize)]
 pub struct UserRequest {
+    #[serde(deserialize_with = "not_empty")]
     pub user: UserFields,
 }
 

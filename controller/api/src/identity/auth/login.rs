@@ -99,8 +99,9 @@ fn scope(scope: Option<ScopeRequest>) -> Result<WantedScope, Error> {
                 (None, None, Some(_), None, None) => Ok(WantedScope::System),
                 (None, None, None, Some(_), None) => Ok(WantedScope::Unscoped),
                 (None, None, None, None, Some(trust)) => Ok(WantedScope::Trust(trust.id)),
-                (None, None, None, None, None) => Ok(WantedScope::Default),
-                _ => Err(invalid("one scope at a time")),
+                _ => Err(invalid(
+                    "a scope is exactly one of project, domain, system, OS-TRUST:trust and unscoped",
+                )),
             }
         }
     }

@@ -15,6 +15,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use updraft_core::identity::catalog::Bearer;
 use updraft_core::identity::{domain, login as logins, project, token};
 use updraft_core::{Core, Error};
 use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, SelfLink};
@@ -22,6 +23,8 @@ use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, 
 use super::{catalog, domains, projects};
 use crate::http::{Answer, Body, Call, Form, PublicEndpoint};
 
+/// What a middleware that heeds access rules says when it validates a token.
+const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
 /// The token that is made, shown or revoked; `X-Auth-Token` is the caller's.
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
@@ -58,22 +61,37 @@ async fn create(
 /// `GET` and `HEAD /v3/auth/tokens`: 404 for a subject token that is not alive.
 async fn show(call: Call, headers: HeaderMap, Form(query): Form<TokenQuery>) -> Answer {
     let subject = subject_token(&headers)?;
-    let allow_expired = query.allow_expired.is_some();
-    let live = token::show(&call.core, &call.caller, subject, allow_expired).await?;
+    let asked = token::Asked {
+        allow_expired: query.allow_expired.as_deref().is_some_and(is_true),
+        knows_access_rules: knows_access_rules(&headers),
+    };
+    let live = token::show(&call.core, &call.caller, subject, asked).await?;
     let body = view::token(&call.core, &call.endpoint, live, query.nocatalog.is_none()).await?;
     Ok((token_headers(subject), Json(body)).into_response())
 }
 
 /// `DELETE /v3/auth/tokens`: 204.
 async fn revoke(call: Call, headers: HeaderMap) -> Answer<StatusCode> {
-    let live = token::show(&call.core, &call.caller, subject_token(&headers)?, false).await?;
+    let asked = token::Asked { allow_expired: false, knows_access_rules: true };
+    let live = token::show(&call.core, &call.caller, subject_token(&headers)?, asked).await?;
     token::revoke(&call.core, &live).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 fn subject_token(headers: &HeaderMap) -> Result<&str, Error> {
     let value = headers.get(SUBJECT_TOKEN).and_then(|value| value.to_str().ok());
-    value.ok_or_else(|| Error::bad_request("ValidationError", "The header X-Subject-Token is missing."))
+    value.ok_or_else(|| Error::not_found("NotFound", "Could not find token: No token in the request."))
+}
+
+/// What Python's clients mean by yes.
+fn is_true(text: &str) -> bool {
+    matches!(text.trim().to_ascii_lowercase().as_str(), "1" | "t" | "true" | "on" | "y" | "yes")
+}
+
+/// Whether whoever validates a token says that it heeds the access rules in it, version 1.0 or newer.
+fn knows_access_rules(headers: &HeaderMap) -> bool {
+    let version = headers.get(ACCESS_RULES).and_then(|value| value.to_str().ok()?.parse::<f64>().ok());
+    version.is_some_and(|version| version >= 1.0)
 }
 
 pub(super) fn token_headers(token: &str) -> HeaderMap {
@@ -88,7 +106,11 @@ pub(super) fn token_headers(token: &str) -> HeaderMap {
 /// `GET /v3/auth/catalog`: the catalog of the caller's own token.
 async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
     let Call { core, caller, endpoint } = call;
-    let catalog = catalog::entries(&core, &endpoint, caller.project_id.as_deref()).await?;
+    let project_id = caller.project_id.as_deref().ok_or_else(|| {
+        Error::forbidden("A project-scoped token is required to produce a service catalog.")
+    })?;
+    let bearer = Bearer { user_id: &caller.user_id, project_id: Some(project_id) };
+    let catalog = catalog::entries(&core, &endpoint, bearer).await?;
     Ok(Json(CatalogBody {
         catalog,
         links: SelfLink { this: format!("{endpoint}/identity/v3/auth/catalog") },

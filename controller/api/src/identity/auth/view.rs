@@ -1,5 +1,6 @@
 //! A token as the API shows it.
 
+use updraft_core::identity::catalog::Bearer;
 use updraft_core::identity::federation;
 use updraft_core::identity::live::{Federated, LiveGrant, LiveScope, LiveToken};
 use updraft_core::{Core, Result};
@@ -22,9 +23,14 @@ pub(in crate::identity) async fn token(
         LiveScope::Project { project, .. } => Some(project.id.as_str()),
         LiveScope::Unscoped | LiveScope::Domain(_) | LiveScope::System => None,
     };
+    // A trust's catalog is the trustor's, whoever bears the token.
+    let user_id = match &live.grant {
+        LiveGrant::Trust(trust) => trust.trustor_user_id.as_str(),
+        _ => live.user.id.as_str(),
+    };
     let is_scoped = live.is_scoped();
     let catalog = match is_scoped && with_catalog {
-        true => Some(catalog::entries(core, endpoint, project_id).await?),
+        true => Some(catalog::entries(core, endpoint, Bearer { user_id, project_id }).await?),
         false => None,
     };
     let service_providers = federation::enabled_service_providers(core).await?.into_iter();

@@ -4,13 +4,15 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::federation::mapping;
 use updraft_model::identity::Mapping;
-use updraft_wire::identity::{MappingBody, MappingList, MappingRequest, MappingView};
+use updraft_wire::identity::{MappingBody, MappingRequest, MappingView};
 
 use crate::http::{Answer, Body, Call};
-use crate::identity::{list_links, self_link};
+use crate::identity::list::ListCall;
+use crate::identity::self_link;
 
 const PATH: &str = "OS-FEDERATION/mappings";
 
@@ -29,10 +31,10 @@ fn view(endpoint: &str, mapping: Mapping) -> MappingView {
     }
 }
 
-async fn list(Call { core, caller, endpoint }: Call) -> Answer<Json<MappingList>> {
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
     let found = mapping::list(&core, &caller).await?;
-    let mappings = found.into_iter().map(|mapping| view(&endpoint, mapping)).collect();
-    Ok(Json(MappingList { mappings, links: list_links(&endpoint, PATH) }))
+    let views = found.into_iter().map(|mapping| view(&endpoint, mapping)).collect();
+    Ok(call.answer(&endpoint, PATH, "mappings", &[], views)?)
 }
 
 async fn create(

@@ -4,18 +4,19 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::federation::provider::{self, IdentityProviderFields};
 use updraft_model::identity::{FederationProtocol, IdentityProvider};
 use updraft_wire::identity as wire;
 use updraft_wire::identity::{
-    IdentityProviderBody, IdentityProviderLinks, IdentityProviderList, IdentityProviderRequest,
-    IdentityProviderView, ProtocolBody, ProtocolLinks, ProtocolList, ProtocolRequest, ProtocolView,
+    IdentityProviderBody, IdentityProviderLinks, IdentityProviderRequest, IdentityProviderView, ProtocolBody,
+    ProtocolLinks, ProtocolRequest, ProtocolView,
 };
 
-use crate::http::{Answer, Body, Call, Form, flag};
-use crate::identity::{list_links, required, self_link};
+use crate::http::{Answer, Body, Call};
+use crate::identity::list::ListCall;
+use crate::identity::{required, self_link};
 
 const PATH: &str = "OS-FEDERATION/identity_providers";
 
@@ -69,20 +70,10 @@ fn protocol_view(endpoint: &str, protocol: FederationProtocol) -> ProtocolView {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    id: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    enabled: Option<bool>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<IdentityProviderList>> {
-    let found = provider::list(&core, &caller, query.id.as_deref(), query.enabled).await?;
-    let identity_providers = found.into_iter().map(|idp| view(&endpoint, idp)).collect();
-    Ok(Json(IdentityProviderList { identity_providers, links: list_links(&endpoint, PATH) }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = provider::list(&core, &caller, call.get("id"), call.flag("enabled")).await?;
+    let views = found.into_iter().map(|idp| view(&endpoint, idp)).collect();
+    Ok(call.answer(&endpoint, PATH, "identity_providers", &["id", "enabled"], views)?)
 }
 
 async fn create(
@@ -119,10 +110,11 @@ async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answ
 async fn list_protocols(
     Call { core, caller, endpoint }: Call,
     Path(idp_id): Path<String>,
-) -> Answer<Json<ProtocolList>> {
+    call: ListCall,
+) -> Answer<Json<Value>> {
     let found = provider::list_protocols(&core, &caller, &idp_id).await?;
-    let protocols = found.into_iter().map(|protocol| protocol_view(&endpoint, protocol)).collect();
-    Ok(Json(ProtocolList { protocols, links: list_links(&endpoint, &format!("{PATH}/{idp_id}/protocols")) }))
+    let views = found.into_iter().map(|protocol| protocol_view(&endpoint, protocol)).collect();
+    Ok(call.answer(&endpoint, &format!("{PATH}/{idp_id}/protocols"), "protocols", &[], views)?)
 }
 
 async fn create_protocol(

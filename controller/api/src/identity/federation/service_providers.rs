@@ -4,17 +4,16 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use serde::Deserialize;
+use serde_json::Value;
 use updraft_core::Core;
 use updraft_core::identity::federation::service_provider::{self, ServiceProviderFields};
 use updraft_model::identity::ServiceProvider;
 use updraft_wire::identity as wire;
-use updraft_wire::identity::{
-    ServiceProviderBody, ServiceProviderList, ServiceProviderRequest, ServiceProviderView,
-};
+use updraft_wire::identity::{ServiceProviderBody, ServiceProviderRequest, ServiceProviderView};
 
-use crate::http::{Answer, Body, Call, Form, flag};
-use crate::identity::{list_links, self_link};
+use crate::http::{Answer, Body, Call};
+use crate::identity::list::ListCall;
+use crate::identity::self_link;
 
 const PATH: &str = "OS-FEDERATION/service_providers";
 
@@ -47,20 +46,10 @@ fn fields(fields: wire::ServiceProviderFields) -> ServiceProviderFields {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct ListQuery {
-    id: Option<String>,
-    #[serde(default, deserialize_with = "flag")]
-    enabled: Option<bool>,
-}
-
-async fn list(
-    Call { core, caller, endpoint }: Call,
-    Form(query): Form<ListQuery>,
-) -> Answer<Json<ServiceProviderList>> {
-    let found = service_provider::list(&core, &caller, query.id.as_deref(), query.enabled).await?;
-    let service_providers = found.into_iter().map(|provider| view(&endpoint, provider)).collect();
-    Ok(Json(ServiceProviderList { service_providers, links: list_links(&endpoint, PATH) }))
+async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let found = service_provider::list(&core, &caller, call.get("id"), call.flag("enabled")).await?;
+    let views = found.into_iter().map(|provider| view(&endpoint, provider)).collect();
+    Ok(call.answer(&endpoint, PATH, "service_providers", &["id", "enabled"], views)?)
 }
 
 async fn create(

@@ -1,6 +1,8 @@
 mod assignments;
 mod catalog;
+mod contract;
 mod domains;
+mod extensions;
 mod grants;
 mod groups;
 mod inheritance;

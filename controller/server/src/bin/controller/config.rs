@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use updraft_core::fetch::FetchRules;
 use updraft_core::identity::federation::{JwksSource, OidcIssuer};
-use updraft_core::{Policy, RateLimits};
+use updraft_core::{Policy, RateLimits, SecurityCompliance};
 use updraft_store::{DatabaseUrl, StoreError};
 
+use crate::compliance::Compliance;
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
 
@@ -52,6 +53,9 @@ pub struct Config {
     /// Requests a minute; see `updraft_core::RateLimits`.
     #[serde(default)]
     rate_limits: RateLimits,
+    /// What is asked of passwords and accounts.
+    #[serde(default)]
+    security_compliance: Compliance,
     /// Changes to OpenStack's default rules: YAML, as oslo.policy reads it.
     policy_file: Option<PathBuf>,
     /// Whose ID tokens are believed (OpenID Connect).
@@ -212,8 +216,13 @@ impl Config {
         if let Some(origin) = self.allowed_origins.iter().find(|origin| !is_origin(origin)) {
             return refuse(format!("allowed_origins: '{origin}' is not scheme://host[:port]"));
         }
+        self.security_compliance()?;
         self.policy()?;
         Ok(())
+    }
+
+    fn security_compliance(&self) -> Result<SecurityCompliance, Error> {
+        self.security_compliance.core().map_err(|problem| Error::setting(&self.path, problem))
     }
 
     fn oidc_issuers(&self) -> Result<Vec<OidcIssuer>, Error> {
@@ -293,6 +302,7 @@ impl Config {
             audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
             allowed_origins: self.allowed_origins.clone(),
             rate_limits: self.rate_limits,
+            security_compliance: self.security_compliance()?,
             policy: self.policy()?,
         })
     }
@@ -352,6 +362,8 @@ mod tests {
             ("allowed_origins = ['*']", "allowed_origins"),
             ("allowed_origins = ['https://dashboard.example/path']", "allowed_origins"),
             ("[rate_limits]\nrequests_per_planet = 1", "requests_per_planet"),
+            ("[security_compliance]\npassword_regex = 'a(?=b)'", "password_regex"),
+            ("[security_compliance]\nlockout_failure_attempts = 0", "lockout_failure_attempts"),
         ] {
             let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();
             assert!(problem.contains(named), "{line}: {problem}");

@@ -8,6 +8,7 @@
 //! updraft-controller scan-image                 (its own child: says what the image on standard input is)
 //! ```
 
+mod compliance;
 mod config;
 mod error;
 mod listen;
