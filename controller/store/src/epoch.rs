@@ -40,11 +40,13 @@ const OTHER_TABLES: &[&str] = &[
     "image_tasks",
     "images",
     "keypairs",
+    "login_failures",
     "metadef_items",
     "metadef_namespaces",
     "metadef_resource_types",
     "network_quotas",
     "networks",
+    "password_history",
     "policy_associations",
     "policy_blobs",
     "port_fixed_ips",
@@ -63,6 +65,7 @@ const OTHER_TABLES: &[&str] = &[
     "tasks",
     "totp_uses",
     "transaction_marks",
+    "user_activity",
 ];
 
 /// Whether the statement changes a table that answers about tokens may come from.

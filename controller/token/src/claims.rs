@@ -104,13 +104,21 @@ impl Method {
             Self::Ec2Credential => 64,
         }
     }
+
+    pub(crate) fn bits(methods: &[Self]) -> u8 {
+        methods.iter().fold(0, |bits, method| bits | method.bit())
+    }
+
+    pub(crate) fn of_bits(bits: u8) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|method| bits & method.bit() != 0).collect()
+    }
 }
 
 impl Claims {
     /// form, methods (bits), user, scope kind, scope id, grant, issued, expires, audit ids; texts carry their
     /// length in one byte, numbers are big endian.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![FORM, self.methods.iter().fold(0, |bits, method| bits | method.bit())];
+        let mut out = vec![FORM, Method::bits(&self.methods)];
         put_text(&mut out, &self.user_id);
         let (kind, id) = match &self.scope {
             Scope::Unscoped => (0, ""),
@@ -132,7 +140,7 @@ impl Claims {
     /// `None` for anything that [`Self::encode`] does not write.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let [FORM, bits] = take(&mut bytes)? else { return None };
-        let methods = Method::ALL.into_iter().filter(|method| bits & method.bit() != 0).collect();
+        let methods = Method::of_bits(bits);
         let user_id = take_text(&mut bytes)?;
         let [kind] = take(&mut bytes)?;
         let scope_id = take_text(&mut bytes)?;
@@ -205,19 +213,19 @@ impl Grant {
 }
 
 /// Ids are at most 64 bytes where they are made; a longer one is cut and then simply not found.
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     let bytes = &text.as_bytes()[..text.len().min(usize::from(u8::MAX))];
     out.push(u8::try_from(bytes.len()).unwrap_or(u8::MAX));
     out.extend(bytes);
 }
 
-fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*head)
 }
 
-fn take_text(bytes: &mut &[u8]) -> Option<String> {
+pub(crate) fn take_text(bytes: &mut &[u8]) -> Option<String> {
     let [length] = take(bytes)?;
     let (head, rest) = bytes.split_at_checked(usize::from(length))?;
     *bytes = rest;

@@ -16,6 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use fernet::Fernet;
 
+use crate::receipt;
+
 /// Keys that are kept unless more are asked for: staged, primary and one secondary.
 pub const MAX_ACTIVE_KEYS: usize = 3;
 /// How often the directory is read again when it changes underneath; each try finds a newer state.
@@ -40,6 +42,12 @@ pub struct KeyRepository {
     directory: PathBuf,
 }
 
+/// A key as it was in its file, and the one of receipts that goes with it.
+pub(crate) struct Key {
+    pub fernet: Fernet,
+    pub receipts: Fernet,
+}
+
 /// The state of the files: another one means that the keys have to be read again. (number, inode, time of change)
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint(Vec<(u64, u64, i64, i64)>);
@@ -62,11 +70,11 @@ impl KeyRepository {
 
     /// The keys, primary first.
     pub fn load(&self) -> Result<Vec<Fernet>, KeyError> {
-        self.load_with_fingerprint().map(|(keys, _)| keys)
+        self.load_with_fingerprint().map(|(keys, _)| keys.into_iter().map(|key| key.fernet).collect())
     }
 
     /// The keys, primary first, and the state of the files that they were read from.
-    pub(crate) fn load_with_fingerprint(&self) -> Result<(Vec<Fernet>, Fingerprint), KeyError> {
+    pub(crate) fn load_with_fingerprint(&self) -> Result<(Vec<Key>, Fingerprint), KeyError> {
         let mut reads = 1;
         loop {
             let result = self.read();
@@ -79,7 +87,7 @@ impl KeyRepository {
         }
     }
 
-    fn read(&self) -> Result<(Vec<Fernet>, Fingerprint), KeyError> {
+    fn read(&self) -> Result<(Vec<Key>, Fingerprint), KeyError> {
         let fingerprint = self.fingerprint()?;
         let files = self.files()?;
         if files.keys().all(|number| *number == 0) {
@@ -194,9 +202,11 @@ impl KeyRepository {
     }
 }
 
-fn read_key(path: &Path) -> Result<Fernet, KeyError> {
+fn read_key(path: &Path) -> Result<Key, KeyError> {
     let text = fs::read_to_string(path).map_err(io_error(path))?;
-    Fernet::new(text.trim()).ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
+    let keys = Fernet::new(text.trim()).zip(receipt::key(text.trim()));
+    let (fernet, receipts) = keys.ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })?;
+    Ok(Key { fernet, receipts })
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> KeyError + use<> {

@@ -6,17 +6,19 @@
 
 mod claims;
 mod keys;
+mod receipt;
 mod vault;
 
 pub use claims::{Claims, Federated, Grant, MAX_FEDERATED_GROUPS, Method, Scope};
 pub use keys::{KeyError, KeyRepository, MAX_ACTIVE_KEYS};
+pub use receipt::Receipt;
 pub use vault::Vault;
 
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use fernet::MultiFernet;
-use keys::Fingerprint;
+use keys::{Fingerprint, Key};
 
 /// The longest token that is looked at, in bytes. Ours stay under 300, but for a federated user in many groups.
 const MAX_TOKEN_BYTES: usize = 4096;
@@ -45,13 +47,21 @@ pub struct Tokens {
 /// The keys, as they were in the files.
 struct Keys {
     fernet: MultiFernet,
+    receipts: MultiFernet,
     fingerprint: Fingerprint,
+}
+
+impl Keys {
+    fn new(keys: Vec<Key>, fingerprint: Fingerprint) -> Self {
+        let (tokens, receipts) = keys.into_iter().map(|key| (key.fernet, key.receipts)).unzip();
+        Self { fernet: MultiFernet::new(tokens), receipts: MultiFernet::new(receipts), fingerprint }
+    }
 }
 
 impl Tokens {
     pub fn new(repository: KeyRepository) -> Result<Self, KeyError> {
         let (keys, fingerprint) = repository.load_with_fingerprint()?;
-        let keys = RwLock::new(Keys { fernet: MultiFernet::new(keys), fingerprint });
+        let keys = RwLock::new(Keys::new(keys, fingerprint));
         Ok(Self { repository, keys, last_reload: Mutex::new(None) })
     }
 
@@ -63,16 +73,7 @@ impl Tokens {
     /// The claims of a token that one of our keys made and that has not expired at `now_us`
     /// (microseconds since the epoch).
     pub fn verify(&self, token: &str, now_us: i64) -> Result<Claims, TokenError> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(TokenError::Foreign);
-        }
-        let message = match self.decrypt(token) {
-            Some(message) => message,
-            None if self.may_reload() && self.reload_if_changed().is_ok_and(|changed| changed) => {
-                self.decrypt(token).ok_or(TokenError::Foreign)?
-            }
-            None => return Err(TokenError::Foreign),
-        };
+        let message = self.message(token, |keys| &keys.fernet)?;
         let claims = Claims::decode(&message).ok_or(TokenError::Malformed)?;
         if claims.expires_at_us <= now_us {
             return Err(TokenError::Expired);
@@ -80,8 +81,34 @@ impl Tokens {
         Ok(claims)
     }
 
-    fn decrypt(&self, token: &str) -> Option<Vec<u8>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).fernet.decrypt(token).ok()
+    /// The receipt, encrypted and signed with the primary key of receipts.
+    pub fn issue_receipt(&self, receipt: &Receipt) -> String {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).receipts.encrypt(&receipt.encode())
+    }
+
+    /// The content of a receipt that one of our keys made and that has not expired at `now_us`.
+    pub fn verify_receipt(&self, receipt: &str, now_us: i64) -> Result<Receipt, TokenError> {
+        let message = self.message(receipt, |keys| &keys.receipts)?;
+        let receipt = Receipt::decode(&message).ok_or(TokenError::Malformed)?;
+        if receipt.expires_at_us <= now_us {
+            return Err(TokenError::Expired);
+        }
+        Ok(receipt)
+    }
+
+    /// What is in a token or receipt, by the keys of that kind.
+    fn message(&self, text: &str, kind: fn(&Keys) -> &MultiFernet) -> Result<Vec<u8>, TokenError> {
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(TokenError::Foreign);
+        }
+        let decrypt = || kind(&self.keys.read().unwrap_or_else(PoisonError::into_inner)).decrypt(text).ok();
+        match decrypt() {
+            Some(message) => Ok(message),
+            None if self.may_reload() && self.reload_if_changed().is_ok_and(|changed| changed) => {
+                decrypt().ok_or(TokenError::Foreign)
+            }
+            None => Err(TokenError::Foreign),
+        }
     }
 
     fn may_reload(&self) -> bool {
@@ -115,7 +142,7 @@ impl Tokens {
             return Ok(false);
         }
         let (keys, fingerprint) = self.repository.load_with_fingerprint()?;
-        let fresh = Keys { fernet: MultiFernet::new(keys), fingerprint };
+        let fresh = Keys::new(keys, fingerprint);
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(true)
     }

@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use super::{Claims, Grant, KeyRepository, MAX_ACTIVE_KEYS, Method, Scope, TokenError, Tokens};
+use super::{Claims, Grant, KeyRepository, MAX_ACTIVE_KEYS, Method, Receipt, Scope, TokenError, Tokens};
 
 fn claims() -> Claims {
     Claims {
@@ -181,5 +181,32 @@ fn a_token_of_a_key_that_another_process_has_just_made_is_known_at_once() {
     assert!(
         other.verify(&one.issue(&claims()), 0).is_ok(),
         "its key was never staged while the other looked"
+    );
+}
+
+#[test]
+fn a_receipt_gives_back_its_content_and_is_no_token() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let tokens_here = tokens(here.path());
+    let content = Receipt {
+        user_id: "0123456789abcdef0123456789abcdef".into(),
+        methods: vec![Method::Password, Method::Totp],
+        issued_at_us: 1_000_000,
+        expires_at_us: 2_000_000,
+    };
+    let receipt = tokens_here.issue_receipt(&content);
+    assert_eq!(tokens_here.verify_receipt(&receipt, 1_999_999), Ok(content));
+    assert_eq!(tokens_here.verify_receipt(&receipt, 2_000_000), Err(TokenError::Expired));
+    assert_eq!(tokens_here.verify(&receipt, 0), Err(TokenError::Foreign));
+    assert_eq!(tokens_here.verify_receipt(&tokens_here.issue(&claims()), 0), Err(TokenError::Foreign));
+    assert_eq!(tokens(there.path()).verify_receipt(&receipt, 0), Err(TokenError::Foreign));
+    // Another process knows it, before and after a rotation.
+    let other = tokens(here.path());
+    tokens_here.rotate(MAX_ACTIVE_KEYS).unwrap();
+    assert!(other.verify_receipt(&receipt, 0).is_ok());
+    assert!(
+        other
+            .verify_receipt(&tokens_here.issue_receipt(&tokens_here.verify_receipt(&receipt, 0).unwrap()), 0)
+            .is_ok()
     );
 }

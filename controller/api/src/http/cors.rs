@@ -7,13 +7,14 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// What scripts of the allowed origins may send.
-const REQUEST_HEADERS: [&str; 14] = [
+const REQUEST_HEADERS: [&str; 15] = [
     "accept",
     "authorization",
     "content-type",
     "idempotency-key",
     "if-match",
     "openstack-api-version",
+    "openstack-auth-receipt",
     "range",
     "x-auth-token",
     "x-image-meta-store",
@@ -25,11 +26,12 @@ const REQUEST_HEADERS: [&str; 14] = [
 ];
 
 /// What scripts of the allowed origins may read, besides what browsers let all of them read.
-const ANSWER_HEADERS: [&str; 15] = [
+const ANSWER_HEADERS: [&str; 16] = [
     "content-range",
     "etag",
     "location",
     "openstack-api-version",
+    "openstack-auth-receipt",
     "openstack-image-import-methods",
     "openstack-image-store-ids",
     "retry-after",

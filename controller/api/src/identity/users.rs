@@ -8,8 +8,11 @@ use serde_json::Value;
 use updraft_core::identity::user::{self, NewUser, UserChange, UserFilter};
 use updraft_core::identity::{group, project};
 use updraft_core::{Core, Error, Result};
-use updraft_model::identity::User;
-use updraft_wire::identity::{PasswordRequest, UserBody, UserRequest, UserView, extra};
+use updraft_model::Timestamp;
+use updraft_model::identity::{FederatedName, User};
+use updraft_wire::identity::{
+    FederatedProtocolView, FederatedUserView, PasswordRequest, UserBody, UserRequest, UserView, extra,
+};
 
 use super::list::ListCall;
 use super::{groups, projects, required, self_link};
@@ -30,6 +33,7 @@ pub(super) fn routes() -> Router<Core> {
 pub(super) fn view(endpoint: &str, user: User) -> UserView {
     UserView {
         links: self_link(endpoint, "users", &user.id),
+        password_expires_at: expiry(&user).map(Timestamp::micros_bare),
         id: user.id,
         name: user.name,
         domain_id: user.domain_id,
@@ -37,10 +41,14 @@ pub(super) fn view(endpoint: &str, user: User) -> UserView {
         description: user.description,
         email: user.email,
         default_project_id: user.default_project_id,
-        password_expires_at: None,
+        federated: Vec::new(),
         options: user.options,
         extra: user.extra,
     }
+}
+
+fn expiry(user: &User) -> Option<Timestamp> {
+    user.password.as_ref().and_then(|password| password.expires_at)
 }
 
 /// A list of users as the API shows it; `path` is where it is served.
@@ -51,23 +59,59 @@ pub(super) fn answer(
     mut users: Vec<User>,
 ) -> Result<Json<Value>> {
     if let Some(condition) = call.get("password_expires_at") {
-        check_expiry(condition)?;
-        // Passwords do not expire here, and what is null fits no condition.
-        users.clear();
+        let condition = ExpiryCondition::parse(condition)?;
+        // What never expires fits no condition.
+        users.retain(|user| expiry(user).is_some_and(|end| condition.fits(end)));
     }
     let views = users.into_iter().map(|user| view(endpoint, user)).collect();
     call.answer(endpoint, path, "users", &FILTERS, views)
 }
 
 /// `lt:2016-12-08T22:02:00Z`, and the other operators.
-fn check_expiry(condition: &str) -> Result<()> {
-    let fits = condition.split_once(':').is_some_and(|(operator, time)| {
-        ["lt", "lte", "gt", "gte", "eq", "neq"].contains(&operator) && is_time(time)
-    });
-    if fits {
-        Ok(())
-    } else {
-        Err(Error::bad_request("ValidationError", "Invalid operator or time in password_expires_at."))
+struct ExpiryCondition {
+    operator: Operator,
+    time: Timestamp,
+}
+
+#[derive(Clone, Copy)]
+enum Operator {
+    Lt,
+    Lte,
+    Gt,
+    Gte,
+    Eq,
+    Neq,
+}
+
+impl ExpiryCondition {
+    fn parse(text: &str) -> Result<Self> {
+        let parsed = text.split_once(':').and_then(|(operator, time)| {
+            let operator = match operator {
+                "lt" => Operator::Lt,
+                "lte" => Operator::Lte,
+                "gt" => Operator::Gt,
+                "gte" => Operator::Gte,
+                "eq" => Operator::Eq,
+                "neq" => Operator::Neq,
+                _ => return None,
+            };
+            let time = Timestamp::parse(time).filter(|_| is_time(time))?;
+            Some(Self { operator, time })
+        });
+        parsed.ok_or_else(|| {
+            Error::bad_request("ValidationError", "Invalid operator or time in password_expires_at.")
+        })
+    }
+
+    fn fits(&self, at: Timestamp) -> bool {
+        match self.operator {
+            Operator::Lt => at < self.time,
+            Operator::Lte => at <= self.time,
+            Operator::Gt => at > self.time,
+            Operator::Gte => at >= self.time,
+            Operator::Eq => at == self.time,
+            Operator::Neq => at != self.time,
+        }
     }
 }
 
@@ -82,17 +126,18 @@ fn is_time(text: &str) -> bool {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    let [idp_id, protocol_id, unique_id] = ["idp_id", "protocol_id", "unique_id"].map(|name| call.get(name));
+    let ids = match idp_id.or(protocol_id).or(unique_id) {
+        Some(_) => Some(user::with_federated_name(&core, idp_id, protocol_id, unique_id).await?),
+        None => None,
+    };
     let filter = UserFilter {
-        ids: None,
+        ids,
         domain_id: call.owned("domain_id"),
         name: call.owned("name"),
         enabled: call.flag("enabled"),
     };
-    let mut found = user::list(&core, &caller, filter).await?;
-    // Of federated users, none is found by these yet.
-    if ["idp_id", "protocol_id", "unique_id"].iter().any(|name| call.get(name).is_some()) {
-        found.clear();
-    }
+    let found = user::list(&core, &caller, filter).await?;
     Ok(answer(&call, &endpoint, "users", found)?)
 }
 
@@ -100,6 +145,7 @@ async fn create(
     Call { core, caller, endpoint }: Call,
     Body(UserRequest { user: fields }): Body<UserRequest>,
 ) -> Answer<(StatusCode, Json<UserBody>)> {
+    check_federated(fields.federated.as_deref())?;
     let new = NewUser {
         name: required(fields.name, "name")?,
         domain_id: fields.domain_id,
@@ -116,7 +162,22 @@ async fn create(
 }
 
 async fn show(Call { core, caller, endpoint }: Call, Path(id): Path<String>) -> Answer<Json<UserBody>> {
-    Ok(Json(UserBody { user: view(&endpoint, user::get(&core, &caller, &id).await?) }))
+    let found = user::get(&core, &caller, &id).await?;
+    let names = user::federated_names(&core, &found).await?;
+    Ok(Json(UserBody { user: UserView { federated: federated_view(names), ..view(&endpoint, found) } }))
+}
+
+/// By identity provider; the names come in its order.
+fn federated_view(names: Vec<FederatedName>) -> Vec<FederatedUserView> {
+    let mut views: Vec<FederatedUserView> = Vec::new();
+    for FederatedName { idp_id, protocol_id, unique_id } in names {
+        let protocol = FederatedProtocolView { protocol_id, unique_id };
+        match views.last_mut().filter(|view| view.idp_id == idp_id) {
+            Some(view) => view.protocols.push(protocol),
+            None => views.push(FederatedUserView { idp_id, protocols: vec![protocol] }),
+        }
+    }
+    views
 }
 
 async fn update(
@@ -124,6 +185,7 @@ async fn update(
     Path(id): Path<String>,
     Body(UserRequest { user: fields }): Body<UserRequest>,
 ) -> Answer<Json<UserBody>> {
+    check_federated(fields.federated.as_deref())?;
     let change = UserChange {
         id: fields.id,
         domain_id: fields.domain_id,
@@ -137,6 +199,17 @@ async fn update(
         extra: extra(fields.rest),
     };
     Ok(Json(UserBody { user: view(&endpoint, user::update(&core, &caller, &id, change).await?) }))
+}
+
+/// 400 for a user that is given names at identity providers: it would be taken for whoever has them there.
+fn check_federated(names: Option<&[Value]>) -> Result<()> {
+    match names {
+        None | Some([]) => Ok(()),
+        Some(_) => Err(Error::bad_request(
+            "ValidationError",
+            "Invalid input for field 'federated': users of identity providers are made when they log in.",
+        )),
+    }
 }
 
 async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {

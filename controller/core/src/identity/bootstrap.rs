@@ -4,7 +4,8 @@ use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{
     ADMIN, Actor, Assignment, DEFAULT_DOMAIN_ID, Domain, Endpoint, Extra, IMMUTABLE, IMPLIED_ROLES,
-    Interface, MANAGER, MEMBER, Options, Project, READER, Region, Role, SERVICE, Service, Target, User,
+    Interface, MANAGER, MEMBER, Options, Password, Project, READER, Region, Role, SERVICE, Service, Target,
+    User,
 };
 use updraft_store::Tx;
 use updraft_store::identity::{assignment, catalog, domain, project, role, user};
@@ -26,8 +27,12 @@ const SERVICES: [(&str, &str, &str); 4] = [
 /// file says by now. `admin_password` may be `None` once there is one.
 pub async fn bootstrap(core: &Core, admin_password: Option<String>) -> Result<()> {
     let known = user::get_by_name(&mut core.read().await?, DEFAULT_DOMAIN_ID, ADMIN_NAME).await?;
-    let password_hash = match (known, admin_password) {
-        (None, Some(password)) => Some(core.passwords.hash(password).await?),
+    let password = match (known, admin_password) {
+        // Whoever writes the file changes it there; no rule of passwords applies.
+        (None, Some(text)) => {
+            let hash = core.passwords.hash(text).await?;
+            Some(Password { hash, created_at: core.clock.now(), expires_at: None, is_own: false })
+        }
         _ => None,
     };
     let region = core.config.region.clone();
@@ -35,7 +40,7 @@ pub async fn bootstrap(core: &Core, admin_password: Option<String>) -> Result<()
         Box::pin(async move {
             ensure_domain(tx).await?;
             ensure_roles(tx).await?;
-            ensure_admin(tx, password_hash).await?;
+            ensure_admin(tx, password).await?;
             ensure_catalog(tx, &region).await
         })
     })
@@ -85,7 +90,7 @@ async fn role_id(tx: &mut Tx, name: &str) -> Result<Option<String>> {
     Ok(role::list(tx, None, Some(name)).await?.into_iter().next().map(|role| role.id))
 }
 
-async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> {
+async fn ensure_admin(tx: &mut Tx, password: Option<Password>) -> Result<()> {
     let project = match project::get_by_name(tx, DEFAULT_DOMAIN_ID, ADMIN_NAME).await? {
         Some(project) => project,
         None => {
@@ -109,7 +114,7 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
     if user::get_by_name(tx, DEFAULT_DOMAIN_ID, ADMIN_NAME).await?.is_some() {
         return Ok(());
     }
-    let Some(password_hash) = password_hash else { return Ok(()) };
+    let Some(password) = password else { return Ok(()) };
     let user = User {
         id: new_keystone_id(),
         domain_id: DEFAULT_DOMAIN_ID.into(),
@@ -120,7 +125,8 @@ async fn ensure_admin(tx: &mut Tx, password_hash: Option<String>) -> Result<()> 
         enabled: true,
         options: Options::new(),
         extra: Extra::new(),
-        password_hash: Some(password_hash),
+        created_at: Some(password.created_at),
+        password: Some(password),
         tokens_valid_after: Timestamp(0),
     };
     user::insert(tx, &user).await?;

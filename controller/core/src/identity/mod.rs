@@ -5,6 +5,7 @@
 
 mod access;
 mod checks;
+mod compliance;
 mod delegation;
 mod password_regex;
 mod permission;

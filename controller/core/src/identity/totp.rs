@@ -36,16 +36,18 @@ pub(super) async fn check(core: &Core, user_id: &str, passcode: &str) -> Result<
 
 /// Each passcode counts once (RFC 6238, section 5.2).
 async fn take(core: &Core, credential_id: String, time_step: i64) -> Result<()> {
-    core.write(move |tx| {
-        Box::pin(async move {
-            let oldest = time_step - 2 * PREVIOUS_STEPS;
-            match credential::use_totp(tx, &credential_id, time_step, oldest).await {
-                Err(error) if error.kind == StoreErrorKind::Duplicate => Err(Error::unauthorized()),
-                result => Ok(result?),
-            }
+    // No change that the audit log tells of: the login that it belongs to may yet fail.
+    core.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let oldest = time_step - 2 * PREVIOUS_STEPS;
+                match credential::use_totp(tx, &credential_id, time_step, oldest).await {
+                    Err(error) if error.kind == StoreErrorKind::Duplicate => Err(Error::unauthorized()),
+                    result => Ok(result?),
+                }
+            })
         })
-    })
-    .await
+        .await
 }
 
 fn step(now: Timestamp) -> i64 {

@@ -2,17 +2,14 @@
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{Extra, Options, User, is_set, merge_options};
+use updraft_model::identity::{Extra, FederatedName, Options, User, merge_options};
 pub use updraft_store::identity::user::UserFilter;
-use updraft_store::identity::{application_credential, domain, group, user};
+use updraft_store::identity::{application_credential, domain, federated_user, group, user};
 use updraft_store::{Conn, Tx};
 
-use super::{access, checks};
+use super::{access, checks, compliance};
 use crate::policy::{Target, UserTarget};
 use crate::{Caller, Core, Error, Result, is_dated};
-
-/// The option that keeps a user from changing its own password.
-const LOCK_PASSWORD: &str = "lock_password";
 
 /// A user to be made.
 #[derive(Clone, Default)]
@@ -51,11 +48,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewUser) -> Result<User> 
     access::enforce(core, caller, "identity:create_user", &Target { user: named, ..Target::default() })?;
     checks::user_options(&new.options)?;
     let name = checks::name(&new.name, checks::MAX_NAME_CHARS)?;
-    let password_hash = match new.password {
-        Some(password) => Some(core.passwords.hash(password).await?),
-        None => None,
-    };
-    let user = User {
+    let mut user = User {
         id: new_keystone_id(),
         domain_id: access::domain_of_new(caller, new.domain_id),
         name,
@@ -65,9 +58,16 @@ pub async fn create(core: &Core, caller: &Caller, new: NewUser) -> Result<User> 
         enabled: new.enabled,
         options: new.options,
         extra: new.extra,
-        password_hash,
+        password: None,
+        created_at: Some(core.clock.now()),
         tokens_valid_after: Timestamp(0),
     };
+    if let Some(password) = new.password {
+        compliance::check_form(core, &password)?;
+        let hash = core.passwords.hash(password).await?;
+        let rules = &core.config.security_compliance;
+        user.password = Some(compliance::new_password(rules, core.clock.now(), &user, hash, false));
+    }
     core.write(move |tx| {
         Box::pin(async move {
             if domain::get(tx, &user.domain_id).await?.is_none() {
@@ -92,7 +92,9 @@ async fn check_default_project(tx: &mut Tx, id: Option<&str>) -> Result<()> {
 
 /// One user: an admin's view, or the caller itself.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<User> {
-    allowed(&mut core.read().await?, core, caller, "identity:get_user", id).await
+    let mut found = allowed(&mut core.read().await?, core, caller, "identity:get_user", id).await?;
+    compliance::with_inactive_disabled(core, std::slice::from_mut(&mut found)).await?;
+    Ok(found)
 }
 
 /// The user, for a caller who passes the rule.
@@ -111,7 +113,34 @@ pub async fn list(core: &Core, caller: &Caller, mut filter: UserFilter) -> Resul
         }
         filter.domain_id = Some(own.clone());
     }
-    Ok(user::list(&mut core.read().await?, &filter).await?)
+    // Who counts as disabled is in no column.
+    let enabled = filter.enabled.take();
+    let mut users = user::list(&mut core.read().await?, &filter).await?;
+    compliance::with_inactive_disabled(core, &mut users).await?;
+    users.retain(|user| enabled.is_none_or(|enabled| user.enabled == enabled));
+    Ok(users)
+}
+
+/// Who a user is to identity providers.
+pub async fn federated_names(core: &Core, user: &User) -> Result<Vec<FederatedName>> {
+    let found = federated_user::names(&mut core.read().await?, Some(&user.id)).await?;
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+/// The ids of the users with such a name at an identity provider; what is `None` may be any.
+pub async fn with_federated_name(
+    core: &Core,
+    idp_id: Option<&str>,
+    protocol_id: Option<&str>,
+    unique_id: Option<&str>,
+) -> Result<Vec<String>> {
+    let mut found = federated_user::names(&mut core.read().await?, None).await?;
+    found.retain(|(_, name)| {
+        idp_id.is_none_or(|wanted| wanted == name.idp_id)
+            && protocol_id.is_none_or(|wanted| wanted == name.protocol_id)
+            && unique_id.is_none_or(|wanted| wanted == name.unique_id)
+    });
+    Ok(found.into_iter().map(|(user_id, _)| user_id).collect())
 }
 
 /// The users of a group.
@@ -122,7 +151,9 @@ pub async fn list_of_group(core: &Core, caller: &Caller, group_id: &str) -> Resu
     found.ok_or_else(|| checks::not_found("group", group_id))?;
     let ids = Some(group::members(&mut conn, group_id).await?);
     let mut users = user::list(&mut conn, &UserFilter { ids, ..UserFilter::default() }).await?;
+    drop(conn);
     users.retain(|user| access::shows(caller, &user.domain_id));
+    compliance::with_inactive_disabled(core, &mut users).await?;
     Ok(users)
 }
 
@@ -134,16 +165,19 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: UserChange) 
     if let Some(options) = &change.options {
         checks::user_options(options)?;
     }
-    let password_hash = match change.password.clone() {
-        Some(Some(password)) => Some(Some(core.passwords.hash(password).await?)),
+    let new_hash = match change.password.clone() {
+        Some(Some(password)) => {
+            compliance::check_form(core, &password)?;
+            Some(Some(core.passwords.hash(password).await?))
+        }
         Some(None) => Some(None),
         None => None,
     };
-    let (id, now) = (id.to_owned(), core.clock.now());
+    let (id, now, rules) = (id.to_owned(), core.clock.now(), core.config.security_compliance.clone());
     core.write(move |tx| {
         Box::pin(async move {
             let mut user = user::get(tx, &id).await?.ok_or_else(|| checks::not_found("user", &id))?;
-            if password_hash.is_some() || (user.enabled && change.enabled == Some(false)) {
+            if new_hash.is_some() || (user.enabled && change.enabled == Some(false)) {
                 user.tokens_valid_after = now;
             }
             if let Some(name) = change.name {
@@ -159,8 +193,14 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: UserChange) 
             user.description = change.description.unwrap_or(user.description);
             user.email = change.email.unwrap_or(user.email);
             user.enabled = change.enabled.unwrap_or(user.enabled);
-            user.password_hash = password_hash.unwrap_or(user.password_hash);
             merge_options(&mut user.options, change.options.unwrap_or_default());
+            if let Some(hash) = new_hash {
+                let new = hash.map(|hash| compliance::new_password(&rules, now, &user, hash, false));
+                compliance::replace(tx, &rules, &mut user, new).await?;
+            }
+            if change.enabled == Some(true) {
+                compliance::let_in_again(tx, &rules, &user.id, now).await?;
+            }
             user.extra.extend(change.extra);
             checks::unique_in(&user.domain_id, "user", &user.name, user::update(tx, &user).await)?;
             Ok(user)
@@ -172,26 +212,18 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: UserChange) 
 /// A user changes its own password, proving the old one; its tokens end.
 pub async fn change_password(core: &Core, id: &str, original: String, password: String) -> Result<()> {
     let found = user::get(&mut core.read().await?, id).await?;
-    let is_locked = found.as_ref().is_some_and(|user| is_set(&user.options, LOCK_PASSWORD));
-    let old_hash = found.filter(|user| user.enabled).and_then(|user| user.password_hash);
-    if !core.passwords.verify(original, old_hash.clone()).await? {
-        return Err(Error::unauthorized());
-    }
-    if is_locked {
-        return Err(checks::invalid(
-            "You cannot change your password at this time due to password policy disallowing password changes. \
-             Please contact your administrator to reset your password.",
-        ));
-    }
-    let password_hash = Some(core.passwords.hash(password).await?);
-    let (id, now) = (id.to_owned(), core.clock.now());
+    let found = compliance::authenticate(core, found, original).await?;
+    compliance::check_own_change(core, &found, &password).await?;
+    let new_hash = core.passwords.hash(password).await?;
+    let (now, rules) = (core.clock.now(), core.config.security_compliance.clone());
     core.write(move |tx| {
         Box::pin(async move {
-            let mut user = user::get(tx, &id).await?.ok_or_else(Error::unauthorized)?;
-            if user.password_hash != old_hash {
+            let mut user = user::get(tx, &found.id).await?.ok_or_else(Error::unauthorized)?;
+            if user.password != found.password {
                 return Err(Error::conflict("Conflict", "The password was changed at the same time."));
             }
-            user.password_hash = password_hash;
+            let new = compliance::new_password(&rules, now, &user, new_hash, true);
+            compliance::replace(tx, &rules, &mut user, Some(new)).await?;
             user.tokens_valid_after = now;
             Ok(user::update(tx, &user).await?)
         })
@@ -201,26 +233,28 @@ pub async fn change_password(core: &Core, id: &str, original: String, password: 
 
 /// After a login with a hash of an older kind, keeps one of ours instead. The tokens of the user stay good.
 pub(super) async fn renew_hash(core: &Core, user: &User, password: String) {
-    let Some(old_hash) = user.password_hash.clone().filter(|hash| is_dated(hash)) else { return };
+    let old_hash = user.password.as_ref().map(|password| password.hash.clone());
+    let Some(old_hash) = old_hash.filter(|hash| is_dated(hash)) else { return };
     if let Err(error) = replace_hash(core, &user.id, old_hash, password).await {
         tracing::warn!(%error, user = user.id, "an old password hash was not replaced");
     }
 }
 
 async fn replace_hash(core: &Core, id: &str, old_hash: String, password: String) -> Result<()> {
-    let password_hash = Some(core.passwords.hash(password).await?);
+    let new_hash = core.passwords.hash(password).await?;
     let id = id.to_owned();
-    core.write(move |tx| {
-        Box::pin(async move {
-            let Some(mut user) = user::get(tx, &id).await? else { return Ok(()) };
-            if user.password_hash.as_ref() == Some(&old_hash) {
-                user.password_hash = password_hash;
-                user::update(tx, &user).await?;
-            }
-            Ok(())
+    core.store
+        .write(move |tx| {
+            Box::pin(async move {
+                let Some(mut user) = user::get(tx, &id).await? else { return Ok(()) };
+                if let Some(password) = user.password.as_mut().filter(|password| password.hash == old_hash) {
+                    password.hash = new_hash;
+                    user::update(tx, &user).await?;
+                }
+                Ok(())
+            })
         })
-    })
-    .await
+        .await
 }
 
 /// Deletes a user; its tokens, credentials and roles end with it.

@@ -28,7 +28,7 @@ pub use policy_blob::{PolicyBlob, PolicyPlace};
 pub use project::Project;
 pub use role::{ADMIN, IMPLIED_ROLES, MANAGER, MEMBER, READER, Role, SERVICE};
 pub use trust::Trust;
-pub use user::{Group, User};
+pub use user::{FederatedName, Group, Password, User};
 
 /// The form in which names are compared: Keystone's names are unique without regard to case.
 pub fn name_key(name: &str) -> String {

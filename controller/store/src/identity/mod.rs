@@ -13,6 +13,7 @@ pub mod federated_user;
 pub mod federation;
 pub mod group;
 pub mod limit;
+pub mod login_record;
 pub mod policy_association;
 pub mod policy_blob;
 pub mod project;

@@ -1,5 +1,5 @@
 use updraft_model::Timestamp;
-use updraft_model::identity::{User, name_key};
+use updraft_model::identity::{Password, User, name_key};
 
 use super::json;
 use crate::connection::{Conn, Tx};
@@ -8,7 +8,8 @@ use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, domain_id, name, description, email, default_project_id, enabled, options, extra, \
-                      password_hash, tokens_valid_after FROM users";
+                      password_hash, password_created_at, password_expires_at, password_is_own, created_at, \
+                      tokens_valid_after FROM users";
 
 /// What [`list`] may be narrowed to; a field that is `None` does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -30,16 +31,28 @@ fn from_row(row: &Row) -> Result<User, StoreError> {
         enabled: row.try_get("enabled")?,
         options: json::get(row, "options")?,
         extra: json::get(row, "extra")?,
-        password_hash: row.try_get("password_hash")?,
+        password: password_from_row(row)?,
+        created_at: row.try_get::<Option<i64>>("created_at")?.map(Timestamp),
         tokens_valid_after: Timestamp(row.try_get("tokens_valid_after")?),
     })
+}
+
+fn password_from_row(row: &Row) -> Result<Option<Password>, StoreError> {
+    let Some(hash) = row.try_get("password_hash")? else { return Ok(None) };
+    Ok(Some(Password {
+        hash,
+        created_at: Timestamp(row.try_get::<Option<i64>>("password_created_at")?.unwrap_or_default()),
+        expires_at: row.try_get::<Option<i64>>("password_expires_at")?.map(Timestamp),
+        is_own: row.try_get::<Option<bool>>("password_is_own")?.unwrap_or_default(),
+    }))
 }
 
 /// Adds a user. `Duplicate` when the domain has one of that name.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     query(
         "INSERT INTO users (id, domain_id, name, name_key, description, email, default_project_id, enabled, \
-         options, extra, password_hash, tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         options, extra, password_hash, password_created_at, password_expires_at, password_is_own, created_at, \
+         tokens_valid_after) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(&user.id)
     .bind(&user.domain_id)
@@ -51,18 +64,23 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(user.enabled)
     .bind(json::text(&user.options)?)
     .bind(json::text(&user.extra)?)
-    .bind(&user.password_hash)
+    .bind(user.password.as_ref().map(|password| &password.hash))
+    .bind(user.password.as_ref().map(|password| password.created_at.0))
+    .bind(user.password.as_ref().and_then(|password| password.expires_at).map(|at| at.0))
+    .bind(user.password.as_ref().map(|password| password.is_own))
+    .bind(user.created_at.map(|at| at.0))
     .bind(user.tokens_valid_after.0)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// Writes every field but the id and the domain.
+/// Writes every field but the id, the domain and the time of its making.
 pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     query(
         "UPDATE users SET name = ?, name_key = ?, description = ?, email = ?, default_project_id = ?, enabled = ?, \
-         options = ?, extra = ?, password_hash = ?, tokens_valid_after = ? WHERE id = ?",
+         options = ?, extra = ?, password_hash = ?, password_created_at = ?, password_expires_at = ?, \
+         password_is_own = ?, tokens_valid_after = ? WHERE id = ?",
     )
     .bind(&user.name)
     .bind(name_key(&user.name))
@@ -72,7 +90,10 @@ pub async fn update(tx: &mut Tx, user: &User) -> Result<(), StoreError> {
     .bind(user.enabled)
     .bind(json::text(&user.options)?)
     .bind(json::text(&user.extra)?)
-    .bind(&user.password_hash)
+    .bind(user.password.as_ref().map(|password| &password.hash))
+    .bind(user.password.as_ref().map(|password| password.created_at.0))
+    .bind(user.password.as_ref().and_then(|password| password.expires_at).map(|at| at.0))
+    .bind(user.password.as_ref().map(|password| password.is_own))
     .bind(user.tokens_valid_after.0)
     .bind(&user.id)
     .execute(tx)

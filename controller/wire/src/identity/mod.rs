@@ -63,11 +63,15 @@ pub use role::{
     InferenceBody, InferenceList, InferenceView, RoleBody, RoleFields, RoleRef, RoleRequest, RoleView,
 };
 pub use token::{
-    CatalogBody, CatalogEndpoint, CatalogEntry, IdRef, RoleName, TokenAppCredential, TokenBody, TokenDomain,
-    TokenFederation, TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser, TokenView,
+    CatalogBody, CatalogEndpoint, CatalogEntry, IdRef, ReceiptBody, ReceiptUser, ReceiptView, RoleName,
+    TokenAppCredential, TokenBody, TokenDomain, TokenFederation, TokenProject, TokenServiceProvider,
+    TokenSystem, TokenTrust, TokenUser, TokenView,
 };
 pub use trust::{TrustBody, TrustFields, TrustRequest, TrustView};
-pub use user::{PasswordFields, PasswordRequest, UserBody, UserFields, UserRequest, UserView};
+pub use user::{
+    FederatedProtocolView, FederatedUserView, PasswordFields, PasswordRequest, UserBody, UserFields,
+    UserRequest, UserView,
+};
 
 use serde::Serialize;
 

@@ -41,11 +41,33 @@ pub struct TokenUser {
     pub domain: TokenDomain,
     pub id: String,
     pub name: String,
-    /// Passwords do not expire: null, and absent for a user without one here.
+    /// Null for one that does not expire; absent for who is here on an identity provider's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_expires_at: Option<Option<String>>,
     #[serde(rename = "OS-FEDERATION", skip_serializing_if = "Option::is_none")]
     pub federation: Option<TokenFederation>,
+}
+
+/// The answer to a login that must prove more.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptBody {
+    pub receipt: ReceiptView,
+    pub required_auth_methods: Vec<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptView {
+    pub methods: Vec<&'static str>,
+    pub user: ReceiptUser,
+    pub expires_at: String,
+    pub issued_at: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ReceiptUser {
+    pub domain: TokenDomain,
+    pub id: String,
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Serialize)]

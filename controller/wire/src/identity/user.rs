@@ -35,6 +35,8 @@ pub struct UserFields {
     pub id: Option<String>,
     /// Of other clients' making; never kept, never shown.
     pub original_password: Option<String>,
+    /// Who the user is to identity providers.
+    pub federated: Option<Vec<Value>>,
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -57,6 +59,19 @@ pub struct UserBody {
     pub user: UserView,
 }
 
+/// Who a user is to an identity provider.
+#[derive(Clone, Debug, Serialize)]
+pub struct FederatedUserView {
+    pub idp_id: String,
+    pub protocols: Vec<FederatedProtocolView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct FederatedProtocolView {
+    pub protocol_id: String,
+    pub unique_id: String,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct UserView {
     pub id: String,
@@ -69,8 +84,10 @@ pub struct UserView {
     pub email: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_project_id: Option<String>,
-    /// Passwords do not expire: always null.
     pub password_expires_at: Option<String>,
+    /// Absent for who is known to no identity provider, and in lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub federated: Vec<FederatedUserView>,
     pub options: Map<String, Value>,
     pub links: SelfLink,
     #[serde(flatten)]

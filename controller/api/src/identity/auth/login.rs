@@ -35,6 +35,7 @@ pub(super) fn login(auth: Auth) -> Result<Login, Error> {
             .then(|| app_credential(part(application_credential, "application_credential")?))
             .transpose()?,
         totp: asked("totp").then(|| totp(part(by_totp, "totp")?)).transpose()?,
+        receipt: None,
         scope: scope(wanted)?,
     })
 }

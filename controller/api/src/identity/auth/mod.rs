@@ -16,13 +16,16 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use updraft_core::identity::catalog::Bearer;
-use updraft_core::identity::{domain, login as logins, project, token};
+use updraft_core::identity::login::{self as logins, Login, Outcome};
+use updraft_core::identity::{domain, project, token};
 use updraft_core::{Core, Error};
 use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, SelfLink};
 
 use super::{catalog, domains, projects};
 use crate::http::{Answer, Body, Call, Form, PublicEndpoint};
 
+/// For what was proved so far, when that is not enough.
+const AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
 /// What a middleware that heeds access rules says when it validates a token.
 const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-access-rules");
 /// The token that is made, shown or revoked; `X-Auth-Token` is the caller's.
@@ -46,16 +49,39 @@ struct TokenQuery {
     allow_expired: Option<String>,
 }
 
-/// `POST /v3/auth/tokens`: 201, the token in `X-Subject-Token` alone.
+/// `POST /v3/auth/tokens`: 201, the token in `X-Subject-Token` alone. 401 with a receipt when the user must prove
+/// more; it comes back with the rest.
 async fn create(
     State(core): State<Core>,
     PublicEndpoint(endpoint): PublicEndpoint,
+    headers: HeaderMap,
     Form(query): Form<TokenQuery>,
     Body(request): Body<AuthRequest>,
 ) -> Answer {
-    let (token, live) = logins::login(&core, login::login(request.auth)?).await?;
-    let body = view::token(&core, &endpoint, live, query.nocatalog.is_none()).await?;
-    Ok((StatusCode::CREATED, token_headers(&token), Json(body)).into_response())
+    let receipt = headers.get(AUTH_RECEIPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let wanted = Login { receipt, ..login::login(request.auth)? };
+    let outcome = logins::login(&core, wanted).await?;
+    outcome_answer(&core, &endpoint, outcome, query.nocatalog.is_none()).await
+}
+
+/// The token, or 401 with a receipt for who must prove more.
+pub(super) async fn outcome_answer(
+    core: &Core,
+    endpoint: &str,
+    outcome: Outcome,
+    with_catalog: bool,
+) -> Answer {
+    match outcome {
+        Outcome::Token(token, live) => {
+            let body = view::token(core, endpoint, *live, with_catalog).await?;
+            Ok((StatusCode::CREATED, token_headers(&token), Json(body)).into_response())
+        }
+        Outcome::Unfinished(unfinished) => {
+            let receipt = HeaderValue::from_str(&unfinished.receipt).map_err(Error::internal)?;
+            let body = view::receipt(*unfinished);
+            Ok((StatusCode::UNAUTHORIZED, [(AUTH_RECEIPT, receipt)], Json(body)).into_response())
+        }
+    }
 }
 
 /// `GET` and `HEAD /v3/auth/tokens`: 404 for a subject token that is not alive.

@@ -3,12 +3,14 @@
 use updraft_core::identity::catalog::Bearer;
 use updraft_core::identity::federation;
 use updraft_core::identity::live::{Federated, LiveGrant, LiveScope, LiveToken};
+use updraft_core::identity::login::Unfinished;
 use updraft_core::{Core, Result};
 use updraft_model::Timestamp;
 use updraft_model::identity::{AccessRule, ApplicationCredential, Domain, Trust};
 use updraft_wire::identity::{
-    AccessRuleView, IdRef, RoleName, TokenAppCredential, TokenBody, TokenDomain, TokenFederation,
-    TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser, TokenView,
+    AccessRuleView, IdRef, ReceiptBody, ReceiptUser, ReceiptView, RoleName, TokenAppCredential, TokenBody,
+    TokenDomain, TokenFederation, TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser,
+    TokenView,
 };
 
 use crate::identity::catalog;
@@ -51,11 +53,12 @@ pub(in crate::identity) async fn token(
         LiveGrant::ApplicationCredential(found) => application_credential = Some(app_credential_view(found)),
         LiveGrant::Federated(found) => federated = Some(federation_view(found)),
     }
+    let expiry = live.user.password.as_ref().and_then(|password| password.expires_at);
     let user = TokenUser {
         domain: domain_view(live.user_domain),
         id: live.user.id,
         name: live.user.name,
-        password_expires_at: federated.is_none().then_some(None),
+        password_expires_at: federated.is_none().then(|| expiry.map(Timestamp::micros_bare)),
         federation: federated,
     };
     Ok(TokenBody {
@@ -79,6 +82,20 @@ pub(in crate::identity) async fn token(
                 .collect(),
         },
     })
+}
+
+/// What somebody gets who must prove more.
+pub(super) fn receipt(unfinished: Unfinished) -> ReceiptBody {
+    let Unfinished { user, user_domain, methods, required, issued_at, expires_at, .. } = unfinished;
+    ReceiptBody {
+        receipt: ReceiptView {
+            methods: methods.iter().map(|method| method.as_str()).collect(),
+            user: ReceiptUser { domain: domain_view(user_domain), id: user.id, name: user.name },
+            expires_at: expires_at.micros_z(),
+            issued_at: issued_at.micros_z(),
+        },
+        required_auth_methods: required,
+    }
 }
 
 fn domain_view(domain: Domain) -> TokenDomain {

@@ -1,10 +1,9 @@
 //! `/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth`, and what its token may scope to.
 
+use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, header};
 use axum::routing::get;
-use axum::{Json, Router};
 use updraft_core::identity::federation::login;
 use updraft_core::{Core, Error};
 
@@ -33,7 +32,6 @@ async fn create(
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Error::unauthorized().into());
     }
-    let (token, live) = login::login(&core, &idp_id, &protocol_id, id_token.trim()).await?;
-    let body = auth::view::token(&core, &endpoint, live, true).await?;
-    Ok((StatusCode::CREATED, auth::token_headers(&token), Json(body)).into_response())
+    let outcome = login::login(&core, &idp_id, &protocol_id, id_token.trim()).await?;
+    auth::outcome_answer(&core, &endpoint, outcome, true).await
 }

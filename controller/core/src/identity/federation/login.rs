@@ -3,25 +3,21 @@
 use sha2::{Digest, Sha256};
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{Actor, Assignment, Extra, IdentityProvider, Options, Project, Target, User};
+use updraft_model::identity::{
+    Actor, Assignment, Extra, FederatedName, IdentityProvider, Options, Project, Target, User,
+};
 use updraft_store::identity::{assignment, domain, federated_user, federation, group, project, role, user};
 use updraft_store::{Conn, Tx};
 use updraft_token::{Federated, MAX_FEDERATED_GROUPS};
 
 use super::rules::{DomainRule, Identity, ProjectRule, Rules, UserRule};
 use super::{idp_not_found, oidc, protocol_not_found};
-use crate::identity::live::LiveToken;
 use crate::identity::login;
 use crate::{Core, Error, Result};
 
 /// Verifies the ID token, maps what it says, and makes an unscoped token for the user that comes of it: one that is
 /// here already (`"type": "local"`), or one that is made at its first login.
-pub async fn login(
-    core: &Core,
-    idp_id: &str,
-    protocol_id: &str,
-    id_token: &str,
-) -> Result<(String, LiveToken)> {
+pub async fn login(core: &Core, idp_id: &str, protocol_id: &str, id_token: &str) -> Result<login::Outcome> {
     let (idp, rules) = known(core, idp_id, protocol_id).await?;
     let verified = oidc::verify(core, id_token, &idp.remote_ids).await?;
     let identity = rules.apply(&verified.assertion()).map_err(refused)?;
@@ -80,13 +76,13 @@ async fn ephemeral(
     idp: IdentityProvider,
     identity: Identity,
     mut federated: Federated,
-) -> Result<(String, LiveToken)> {
+) -> Result<login::Outcome> {
     federated.group_ids = group_ids(&mut core.read().await?, &identity).await?;
-    let protocol_id = federated.protocol_id.clone();
+    let (protocol_id, now) = (federated.protocol_id.clone(), core.clock.now());
     let user = core
         .write(move |tx| {
             Box::pin(async move {
-                let user = ensure_user(tx, &idp, &protocol_id, &identity.user).await?;
+                let user = ensure_user(tx, &idp, &protocol_id, &identity.user, now).await?;
                 for rule in &identity.projects {
                     ensure_project(tx, &idp, &user, rule).await?;
                 }
@@ -124,6 +120,7 @@ async fn ensure_user(
     idp: &IdentityProvider,
     protocol_id: &str,
     rule: &UserRule,
+    now: Timestamp,
 ) -> Result<User> {
     let unique =
         rule.id.as_ref().or(rule.name.as_ref()).ok_or_else(|| refused("the mapping names no user"))?;
@@ -150,13 +147,19 @@ async fn ensure_user(
         email: rule.email.clone(),
         default_project_id: None,
         enabled: true,
-        password_hash: None,
+        password: None,
+        created_at: Some(now),
         tokens_valid_after: Timestamp(0),
         options: Options::new(),
         extra: Extra::new(),
     };
     user::insert(tx, &user).await?;
-    federated_user::insert(tx, &idp.id, protocol_id, &key, &user.id).await?;
+    let name = FederatedName {
+        idp_id: idp.id.clone(),
+        protocol_id: protocol_id.to_owned(),
+        unique_id: unique.clone(),
+    };
+    federated_user::insert(tx, &name, &key, &user.id).await?;
     Ok(user)
 }
 

@@ -1,5 +1,6 @@
 //! `POST /v3/auth/tokens`: from a proof of identity to a token.
 
+mod factors;
 mod find;
 mod proof;
 
@@ -12,6 +13,7 @@ use updraft_token::{Claims, Federated, Grant, Method, Scope};
 use super::live::{self, LiveScope, LiveToken};
 use super::{checks, token};
 use crate::{Core, Error, ErrorKind, Result, audit};
+pub use factors::Unfinished;
 use proof::{Proof, Source};
 
 /// A login: every proof that is there must hold, and all for the same user.
@@ -22,6 +24,8 @@ pub struct Login {
     pub token: Option<String>,
     pub application_credential: Option<AppCredentialProof>,
     pub totp: Option<TotpProof>,
+    /// For what was proved in a try before.
+    pub receipt: Option<String>,
     pub scope: WantedScope,
 }
 
@@ -77,9 +81,17 @@ pub enum WantedScope {
     Trust(String),
 }
 
+/// What comes of a login in which everything holds.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Token(String, Box<LiveToken>),
+    /// The user must prove more than this.
+    Unfinished(Box<Unfinished>),
+}
+
 /// Makes a token. Whatever is wrong with the login, the answer is the same 401 after the same work; 403 is for a
 /// proof that holds but does not go with the scope.
-pub async fn login(core: &Core, login: Login) -> Result<(String, LiveToken)> {
+pub async fn login(core: &Core, login: Login) -> Result<Outcome> {
     let mut proof = Proof::default();
     if let Some(password) = login.password {
         proof.add_password(core, password).await?;
@@ -95,6 +107,9 @@ pub async fn login(core: &Core, login: Login) -> Result<(String, LiveToken)> {
         audit::identify_user(&live.user.id, &live.user.name, &live.user.domain_id);
         proof.add_token(live)?;
     }
+    if let Some(receipt) = login.receipt {
+        factors::add_receipt(core, &mut proof, &receipt)?;
+    }
     issued(core, proof, login.scope).await
 }
 
@@ -105,7 +120,7 @@ pub(super) async fn vouched(
     user: User,
     protocol_id: &str,
     federated: Option<Federated>,
-) -> Result<(String, LiveToken)> {
+) -> Result<Outcome> {
     let mut proof = Proof::default();
     proof.add_assertion(user, protocol_id, federated)?;
     issued(core, proof, WantedScope::Unscoped).await
@@ -125,13 +140,16 @@ pub(super) async fn signed(
     Ok((core.tokens.issue(&live.claims), live))
 }
 
-async fn issued(core: &Core, proof: Proof, wanted: WantedScope) -> Result<(String, LiveToken)> {
+async fn issued(core: &Core, proof: Proof, wanted: WantedScope) -> Result<Outcome> {
     check_exchange(&proof, &wanted)?;
+    if let Some(unfinished) = factors::unfinished(core, &proof).await? {
+        return Ok(Outcome::Unfinished(Box::new(unfinished)));
+    }
     let live = match wanted {
         WantedScope::Trust(id) => by_trust(core, proof, &id).await?,
         wanted => scoped(core, proof, wanted).await?,
     };
-    Ok((core.tokens.issue(&live.claims), live))
+    Ok(Outcome::Token(core.tokens.issue(&live.claims), Box::new(live)))
 }
 
 /// What a token may not be exchanged for.

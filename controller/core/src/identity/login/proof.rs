@@ -5,6 +5,7 @@ use updraft_token::{Federated, Grant, Method};
 
 use super::{AppCredentialProof, PasswordProof, TotpProof, find};
 use crate::identity::application_credential::is_current;
+use crate::identity::compliance;
 use crate::identity::live::{LiveGrant, LiveScope, LiveToken};
 use crate::identity::totp;
 use crate::identity::user::renew_hash;
@@ -76,9 +77,9 @@ impl Proof {
         if let Some(user) = &found {
             audit::identify_user(&user.id, &user.name, &user.domain_id);
         }
-        let hash = found.as_ref().filter(|user| user.enabled).and_then(|user| user.password_hash.clone());
-        let fits = core.passwords.verify(proof.password.clone(), hash).await?;
-        let user = found.filter(|_| fits).ok_or_else(Error::unauthorized)?;
+        let user = compliance::authenticate(core, found, proof.password.clone()).await?;
+        compliance::check_expiry(core, &user)?;
+        compliance::note_login(core, &user).await?;
         renew_hash(core, &user, proof.password).await;
         self.add(user, Method::Password)
     }
@@ -87,6 +88,9 @@ impl Proof {
         let found = find::user(&mut core.read().await?, &proof.user).await?;
         let user = found.filter(|user| user.enabled).ok_or_else(Error::unauthorized)?;
         audit::identify_user(&user.id, &user.name, &user.domain_id);
+        if compliance::is_inactive(core, &user).await? {
+            return Err(Error::unauthorized());
+        }
         totp::check(core, &user.id, &proof.passcode).await?;
         self.add(user, Method::Totp)
     }

@@ -2,7 +2,9 @@
 //! list of threats.
 
 mod application_credentials;
+mod compliance;
 mod credentials;
+mod factors;
 mod federation;
 mod logins;
 mod signed;
