@@ -1,0 +1,52 @@
+//! A real controller with a database of its own, for tests by other programs.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub const ADMIN_PASSWORD: &str = "correct horse";
+
+/// A controller of its own; killed when it goes.
+pub struct Controller {
+    process: Child,
+    pub endpoint: String,
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Controller {
+    pub fn start(directory: &Path) -> Self {
+        let place = |name: &str| directory.join(name).display().to_string();
+        std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
+        let settings = format!(
+            "listen = '127.0.0.1:0'\ndatabase = '{}'\nimages_dir = '{}'\nkeys_dir = '{}'\n\
+             admin_password_file = '{}'\n",
+            place("updraft.sqlite"),
+            place("images"),
+            place("keys"),
+            place("admin-password")
+        );
+        std::fs::write(place("controller.toml"), settings).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_updraft-controller"))
+            .args(["--config", &place("controller.toml")])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let ready = lines.next().expect("the controller ended before it was ready").unwrap();
+        let endpoint = ready.strip_prefix("ready on ").expect(&ready).to_owned();
+        Self { process, endpoint }
+    }
+}
+
+/// The one of `tests/setup.sh client`.
+pub fn python() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    cache.join("updraft/venv/bin/python")
+}
