@@ -2,7 +2,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -140,13 +140,20 @@ impl Store {
 
     /// Looks for what other controllers change, until the future is dropped.
     pub async fn watch_identity(&self) {
+        let mut outage = epoch::Outage::default();
         loop {
             let refreshed = match self.read().await {
                 Ok(mut conn) => self.identity_epoch.refresh(&mut conn).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = refreshed {
-                tracing::warn!(%error, "the identity tables' epoch was not read");
+            match (outage.note(refreshed.is_err(), Instant::now()), refreshed) {
+                (Some(epoch::Turn::Began), Err(error)) => {
+                    tracing::warn!(%error, "the identity tables' epoch is not read: each request asks the database");
+                }
+                (Some(epoch::Turn::Ended(lasted)), _) => {
+                    tracing::info!(lasted_s = lasted.as_secs(), "the identity tables' epoch is read again");
+                }
+                _ => {}
             }
             tokio::time::sleep(epoch::POLL).await;
         }
