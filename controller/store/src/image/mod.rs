@@ -5,6 +5,7 @@ pub mod member;
 pub mod metadef;
 pub mod record;
 pub mod task;
+pub mod usage;
 
 use crate::error::StoreError;
 
