@@ -12,6 +12,8 @@ pub mod image;
 pub mod network;
 
 #[cfg(test)]
+mod policy_tests;
+#[cfg(test)]
 mod test_cloud;
 
 use axum::Router;

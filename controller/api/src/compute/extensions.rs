@@ -4,9 +4,12 @@ use axum::extract::Path;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::policy::Target;
 use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Auth};
+
+const RULE: &str = "os_compute_api:extensions";
 
 /// (alias, name)
 const OFFERED: [(&str, &str); 23] = [
@@ -50,11 +53,13 @@ fn view((alias, name): (&str, &str)) -> Value {
     })
 }
 
-async fn list(Auth(_caller): Auth) -> Json<Value> {
-    Json(json!({"extensions": OFFERED.into_iter().map(view).collect::<Vec<Value>>()}))
+async fn list(Auth(caller): Auth) -> Answer<Json<Value>> {
+    caller.enforce(RULE, &Target::default())?;
+    Ok(Json(json!({"extensions": OFFERED.into_iter().map(view).collect::<Vec<Value>>()})))
 }
 
-async fn show(Auth(_caller): Auth, Path(alias): Path<String>) -> Answer<Json<Value>> {
+async fn show(Auth(caller): Auth, Path(alias): Path<String>) -> Answer<Json<Value>> {
+    caller.enforce(RULE, &Target::default())?;
     match OFFERED.into_iter().find(|(known, _)| *known == alias) {
         Some(extension) => Ok(Json(json!({"extension": view(extension)}))),
         None => Err(Error::not_found("ExtensionNotFound", "The resource could not be found.").into()),

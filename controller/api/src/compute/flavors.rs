@@ -33,7 +33,7 @@ pub(super) fn routes() -> Router<Core> {
         .route("/flavors/{id}/os-extra_specs/{key}", get(show_spec).put(set_spec).delete(delete_spec))
 }
 
-fn view(flavor: Flavor) -> FlavorView {
+fn view(flavor: Flavor, with_extra_specs: bool) -> FlavorView {
     FlavorView {
         id: flavor.id,
         name: flavor.name,
@@ -46,12 +46,13 @@ fn view(flavor: Flavor) -> FlavorView {
         is_public: flavor.is_public,
         disabled: flavor.disabled,
         description: flavor.description,
-        extra_specs: flavor.extra_specs,
+        extra_specs: Some(flavor.extra_specs).filter(|_| with_extra_specs),
     }
 }
 
 fn one(call: &Call, version: Microversion, flavor: Flavor) -> Json<Value> {
-    Json(json!({"flavor": view(flavor).render(&call.endpoint, version)}))
+    let view = view(flavor, flavor::shows_extra_specs(&call.caller));
+    Json(json!({"flavor": view.render(&call.endpoint, version)}))
 }
 
 async fn list(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
@@ -83,8 +84,9 @@ async fn listed(
     let flavors = flavor::list(&call.core, &call.caller, filter).await?;
     let (flavors, more) = query::page(flavors, &pairs, MOST, |flavor| &flavor.id)?;
     let last = flavors.last().map(|flavor| flavor.id.clone());
-    let views: Vec<Value> =
-        flavors.into_iter().map(|flavor| render(&view(flavor), &call.endpoint, version)).collect();
+    let with_extra_specs = flavor::shows_extra_specs(&call.caller);
+    let one = |flavor| render(&view(flavor, with_extra_specs), &call.endpoint, version);
+    let views: Vec<Value> = flavors.into_iter().map(one).collect();
     let mut answer = json!({ "flavors": views });
     if let Some(last) = last.filter(|_| more) {
         answer["flavors_links"] = query::next_link(&call.endpoint, path, &pairs, &last);
@@ -158,24 +160,24 @@ async fn list_access(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> 
 }
 
 async fn list_specs(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let flavor = flavor::get(&call.core, &call.caller, &id).await?;
-    Ok(Json(json!({"extra_specs": flavor.extra_specs})))
+    let specs = flavor::extra_specs(&call.core, &call.caller, &id, false).await?;
+    Ok(Json(json!({"extra_specs": specs})))
 }
 
 async fn add_specs(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer<Json<Value>> {
     let specs = read_extra_specs(&body).map_err(Error::from)?;
     let answer = json!({ "extra_specs": specs });
-    flavor::add_extra_specs(&call.core, &call.caller, &id, specs).await?;
+    flavor::add_extra_specs(&call.core, &call.caller, &id, specs, false).await?;
     Ok(Json(answer))
 }
 
 async fn show_spec(call: Call, Path((id, key)): Path<(String, String)>) -> Answer<Json<Value>> {
-    let flavor = flavor::get(&call.core, &call.caller, &id).await?;
+    let specs = flavor::extra_specs(&call.core, &call.caller, &id, true).await?;
     let missing = || {
         let message = format!("Flavor {id} has no extra specs with key {key}.");
         Error::not_found("FlavorExtraSpecsNotFound", message)
     };
-    let value = flavor.extra_specs.get(&key).ok_or_else(missing)?;
+    let value = specs.get(&key).ok_or_else(missing)?;
     Ok(Json(json!({ &key: value })))
 }
 
@@ -186,7 +188,7 @@ async fn set_spec(
 ) -> Answer<Json<Value>> {
     let value = read_extra_spec(&body, &key).map_err(Error::from)?;
     let answer = json!({ &key: value });
-    flavor::add_extra_specs(&call.core, &call.caller, &id, [(key, value)].into()).await?;
+    flavor::add_extra_specs(&call.core, &call.caller, &id, [(key, value)].into(), true).await?;
     Ok(Json(answer))
 }
 

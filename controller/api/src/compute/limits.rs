@@ -17,6 +17,6 @@ pub(super) fn routes() -> Router<Core> {
 
 async fn show(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
     let project_id = query::value(&pairs, "tenant_id");
-    let quotas = quota::get(&call.core, &call.caller, project_id).await?;
+    let quotas = quota::limits(&call.core, &call.caller, project_id).await?;
     Ok(Json(limits::limits(&quotas, version)))
 }

@@ -20,17 +20,17 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let quotas = quota::get(&call.core, &call.caller, Some(&id)).await?;
+    let quotas = quota::get(&call.core, &call.caller, &id, false).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), false)))
 }
 
 async fn detail(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let quotas = quota::get(&call.core, &call.caller, Some(&id)).await?;
+    let quotas = quota::get(&call.core, &call.caller, &id, true).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), true)))
 }
 
 async fn defaults(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    Ok(Json(quota_set(&quota::defaults(&call.caller)?, version, Some(&id), false)))
+    Ok(Json(quota_set(&quota::defaults(&call.caller, &id)?, version, Some(&id), false)))
 }
 
 async fn update(

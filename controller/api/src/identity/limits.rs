@@ -6,6 +6,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::identity::limit::{self, LimitFilter, NewLimit};
+use updraft_core::policy::Target;
 use updraft_core::{Core, Error, Result};
 use updraft_model::identity::{Limit, LimitOwner};
 use updraft_wire::identity::{
@@ -110,7 +111,8 @@ async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answ
 }
 
 /// How limits are meant to be enforced; anybody with a token may look.
-async fn model(_call: Call) -> Json<LimitModelBody> {
+async fn model(Call { caller, .. }: Call) -> Answer<Json<LimitModelBody>> {
+    caller.enforce("identity:get_limit_model", &Target::default())?;
     let (name, description) = limit::MODEL;
-    Json(LimitModelBody { model: LimitModelView { name, description } })
+    Ok(Json(LimitModelBody { model: LimitModelView { name, description } }))
 }

@@ -1,5 +1,7 @@
 //! What this image service can do and where it keeps data: `/v2/info/*`, `/v2/stores/*`.
 
+use std::collections::BTreeMap;
+
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{delete, get};
@@ -7,7 +9,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use updraft_core::Core;
 use updraft_core::image::import::{METHODS, STORE};
-use updraft_core::image::{self, location};
+use updraft_core::image::{self, Usage, location};
 
 use crate::http::{Answer, Call};
 
@@ -34,7 +36,7 @@ async fn stores(_call: Call) -> Json<Value> {
 
 /// The store's properties name no path: it is nobody's business but the operator's, who chose it.
 async fn stores_detail(Call { caller, .. }: Call) -> Answer<Json<Value>> {
-    location::require_service(&caller)?;
+    location::may_see_stores(&caller)?;
     Ok(Json(json!({"stores": [{
         "id": STORE,
         "type": "file",
@@ -45,8 +47,10 @@ async fn stores_detail(Call { caller, .. }: Call) -> Answer<Json<Value>> {
     }]})))
 }
 
-async fn usage(Call { caller, .. }: Call) -> Answer<Json<Value>> {
-    Ok(Json(json!({"usage": image::usage(&caller)?})))
+async fn usage(Call { core, caller, .. }: Call) -> Answer<Json<Value>> {
+    let one = |(name, Usage { limit, usage })| (name, json!({"limit": limit, "usage": usage}));
+    let usage = image::usage(&core, &caller).await?;
+    Ok(Json(json!({"usage": usage.into_iter().map(one).collect::<BTreeMap<_, _>>()})))
 }
 
 async fn delete_from_store(

@@ -1,5 +1,6 @@
 mod imports;
 mod metadefs;
+mod quotas;
 mod rules;
 
 use std::convert::Infallible;

@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use updraft_core::Error;
 use updraft_model::network::{FixedIp, Standard};
@@ -18,6 +19,23 @@ use crate::http::{Answer, Fault};
 pub(super) struct Names {
     pub one: &'static str,
     pub many: &'static str,
+}
+
+/// What is shown of a resource: all of it but what rules keep from the caller.
+#[derive(Clone, Debug)]
+pub(super) struct Shown<V> {
+    pub view: V,
+    pub hidden: Vec<&'static str>,
+}
+
+impl<V: Serialize> Serialize for Shown<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut value = serde_json::to_value(&self.view).map_err(S::Error::custom)?;
+        if let Value::Object(object) = &mut value {
+            object.retain(|name, _| !self.hidden.contains(&name.as_str()));
+        }
+        value.serialize(serializer)
+    }
 }
 
 impl Names {

@@ -5,6 +5,7 @@ use axum::routing::get;
 use serde_json::json;
 use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
+use updraft_core::policy::Target;
 
 use super::answer::Names;
 use super::list::ListQuery;
@@ -17,6 +18,7 @@ pub(super) fn routes() -> Router<Core> {
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {
+    call.caller.enforce("get_availability_zone", &Target::own(&call.caller))?;
     let zone = |resource| json!({"name": AVAILABILITY_ZONE, "resource": resource, "state": "available"});
     let url = format!("{}/network/v2.0/availability_zones", call.endpoint);
     NAMES.listed(["network", "router"].into_iter().map(zone), &query, &url)

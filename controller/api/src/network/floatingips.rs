@@ -10,7 +10,7 @@ use updraft_core::network::floating_ip::{self, Detail, FloatingIpFilter};
 use updraft_model::network::Port;
 use updraft_wire::network::{FloatingIpView, PortDetails};
 
-use super::answer::{Names, standard, text};
+use super::answer::{Names, Shown, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
 
@@ -22,9 +22,10 @@ pub(super) fn routes() -> Router<Core> {
         .route("/floatingips/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(detail: Detail) -> FloatingIpView {
+fn view(call: &Call, detail: Detail) -> Shown<FloatingIpView> {
     let Detail { floating_ip: floating, port } = detail;
-    FloatingIpView {
+    let hidden = floating_ip::hidden(&call.caller, &floating);
+    let view = FloatingIpView {
         standard: standard(&floating.standard),
         status: floating.status(),
         id: floating.id,
@@ -39,7 +40,8 @@ fn view(detail: Detail) -> FloatingIpView {
         dns_domain: floating.dns_domain,
         qos_policy_id: None,
         port_details: port.map(port_details),
-    }
+    };
+    Shown { view, hidden }
 }
 
 fn port_details(port: Port) -> PortDetails {
@@ -63,22 +65,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let details = floating_ip::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/floatingips", call.endpoint);
-    NAMES.listed(details.into_iter().map(view), &query, &url)
+    NAMES.listed(details.into_iter().map(|detail| view(&call, detail)), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let details = floating_ip::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(details.into_iter().map(view), as_list)
+    NAMES.created(details.into_iter().map(|detail| view(&call, detail)), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(floating_ip::get(&call.core, &call.caller, &id).await?), &query)
+    NAMES.shown(view(&call, floating_ip::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let detail = floating_ip::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(detail), &ListQuery::default())
+    NAMES.shown(view(&call, detail), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -11,7 +11,7 @@ use updraft_core::network::network::{self, NetworkFilter};
 use updraft_model::network::Network;
 use updraft_wire::network::{NetworkView, Provider};
 
-use super::answer::{Names, standard};
+use super::answer::{Names, Shown, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
 
@@ -23,13 +23,14 @@ pub(super) fn routes() -> Router<Core> {
         .route("/networks/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(call: &Call, network: Network) -> NetworkView {
+fn view(call: &Call, network: Network) -> Shown<NetworkView> {
+    let hidden = network::hidden(&call.caller, &network);
     let provider = Provider {
         network_type: network.network_type,
         physical_network: network.physical_network,
         segmentation_id: network.segmentation_id,
     };
-    NetworkView {
+    let view = NetworkView {
         standard: standard(&network.standard),
         id: network.id,
         name: network.name,
@@ -48,8 +49,9 @@ fn view(call: &Call, network: Network) -> NetworkView {
         availability_zones: vec![AVAILABILITY_ZONE.into()],
         ipv4_address_scope: None,
         ipv6_address_scope: None,
-        provider: call.caller.is_admin().then_some(provider),
-    }
+        provider,
+    };
+    Shown { view, hidden }
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {

@@ -45,8 +45,8 @@ async fn show(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
     Ok(Json(json!({"quota": quota::get(&call.core, &call.caller, &id).await?})))
 }
 
-async fn defaults(_call: Call, Path(_id): Path<String>) -> Json<Value> {
-    Json(json!({"quota": quota::defaults()}))
+async fn defaults(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
+    Ok(Json(json!({"quota": quota::defaults_for(&call.caller, &id)?})))
 }
 
 async fn details(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
@@ -59,10 +59,14 @@ async fn details(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer<Json<Value>> {
     let fields: BTreeMap<String, Value> = NAMES.item(body)?;
-    let mut change = BTreeMap::new();
+    let (mut change, mut force) = (BTreeMap::new(), false);
     for (resource, value) in fields {
-        // Clients send who asks along with what; `force` and `check_limit` say how, and there is one way.
-        if matches!(resource.as_str(), "tenant_id" | "project_id" | "force" | "check_limit") {
+        // Clients send who asks along with what; what `check_limit` asks for is so without it.
+        if matches!(resource.as_str(), "tenant_id" | "project_id" | "check_limit") {
+            continue;
+        }
+        if resource == "force" {
+            force = value == true;
             continue;
         }
         let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
@@ -72,7 +76,7 @@ async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> 
         })?;
         change.insert(resource, number);
     }
-    Ok(Json(json!({"quota": quota::update(&call.core, &call.caller, &id, change).await?})))
+    Ok(Json(json!({"quota": quota::update(&call.core, &call.caller, &id, change, force).await?})))
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -11,7 +11,7 @@ use updraft_core::network::router::{self, RouterFilter};
 use updraft_core::network::router_interface::{self, Interface};
 use updraft_wire::network::{GatewayView, InterfaceFields, InterfaceView, RouterView, UpdateRouter};
 
-use super::answer::{Names, fixed_ips, standard};
+use super::answer::{Names, Shown, fixed_ips, standard};
 use super::list::ListQuery;
 use super::subnets::routes_view;
 use crate::http::{Answer, Body, Call};
@@ -28,13 +28,14 @@ pub(super) fn routes() -> Router<Core> {
         .route("/routers/{id}/remove_extraroutes", put(remove_routes))
 }
 
-fn view(router: updraft_model::network::Router) -> RouterView {
+fn view(call: &Call, router: updraft_model::network::Router) -> Shown<RouterView> {
+    let hidden = router::hidden(&call.caller, &router);
     let gateway = router.gateway.map(|gateway| GatewayView {
         external_fixed_ips: fixed_ips(&gateway.fixed_ips),
         network_id: gateway.network_id,
         enable_snat: gateway.enable_snat,
     });
-    RouterView {
+    let view = RouterView {
         standard: standard(&router.standard),
         id: router.id,
         name: router.name,
@@ -47,7 +48,8 @@ fn view(router: updraft_model::network::Router) -> RouterView {
         availability_zone_hints: Vec::new(),
         availability_zones: vec![AVAILABILITY_ZONE.into()],
         flavor_id: None,
-    }
+    };
+    Shown { view, hidden }
 }
 
 fn interface_view(interface: Interface) -> InterfaceView {
@@ -70,22 +72,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
         RouterFilter { ids: query.values("id"), names: query.values("name"), ..RouterFilter::default() };
     let routers = router::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/routers", call.endpoint);
-    NAMES.listed(routers.into_iter().map(view), &query, &url)
+    NAMES.listed(routers.into_iter().map(|router| view(&call, router)), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let routers = router::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(routers.into_iter().map(view), as_list)
+    NAMES.created(routers.into_iter().map(|router| view(&call, router)), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(router::get(&call.core, &call.caller, &id).await?), &query)
+    NAMES.shown(view(&call, router::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let router = router::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(router), &ListQuery::default())
+    NAMES.shown(view(&call, router), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
@@ -113,12 +115,12 @@ async fn add_routes(call: Call, Path(id): Path<String>, Body(body): Body<Value>)
     let fields: UpdateRouter = NAMES.item(body)?;
     let routes = fields.routes.flatten().unwrap_or_default();
     let router = router::add_routes(&call.core, &call.caller, &id, routes).await?;
-    NAMES.shown(view(router), &ListQuery::default())
+    NAMES.shown(view(&call, router), &ListQuery::default())
 }
 
 async fn remove_routes(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let fields: UpdateRouter = NAMES.item(body)?;
     let routes = fields.routes.flatten().unwrap_or_default();
     let router = router::remove_routes(&call.core, &call.caller, &id, routes).await?;
-    NAMES.shown(view(router), &ListQuery::default())
+    NAMES.shown(view(&call, router), &ListQuery::default())
 }

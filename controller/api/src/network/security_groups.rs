@@ -10,7 +10,7 @@ use updraft_core::network::security_group::{self, SecurityGroupFilter};
 use updraft_model::network::SecurityGroup;
 use updraft_wire::network::SecurityGroupView;
 
-use super::answer::{Names, standard};
+use super::answer::{Names, Shown, standard};
 use super::list::ListQuery;
 use super::security_group_rules;
 use crate::http::{Answer, Body, Call};
@@ -23,8 +23,9 @@ pub(super) fn routes() -> Router<Core> {
         .route("/security-groups/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(group: SecurityGroup) -> SecurityGroupView {
-    SecurityGroupView {
+fn view(call: &Call, group: SecurityGroup) -> Shown<SecurityGroupView> {
+    let hidden = security_group::hidden(&call.caller, &group);
+    let view = SecurityGroupView {
         standard: standard(&group.standard),
         id: group.id,
         name: group.name,
@@ -33,7 +34,8 @@ fn view(group: SecurityGroup) -> SecurityGroupView {
         stateful: group.stateful,
         shared: false,
         security_group_rules: group.rules.into_iter().map(security_group_rules::view).collect(),
-    }
+    };
+    Shown { view, hidden }
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {
@@ -44,22 +46,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let groups = security_group::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/security-groups", call.endpoint);
-    NAMES.listed(groups.into_iter().map(view), &query, &url)
+    NAMES.listed(groups.into_iter().map(|group| view(&call, group)), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let groups = security_group::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(groups.into_iter().map(view), as_list)
+    NAMES.created(groups.into_iter().map(|group| view(&call, group)), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(security_group::get(&call.core, &call.caller, &id).await?), &query)
+    NAMES.shown(view(&call, security_group::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let group = security_group::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(group), &ListQuery::default())
+    NAMES.shown(view(&call, group), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

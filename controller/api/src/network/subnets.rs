@@ -5,12 +5,12 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::get;
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::network::subnet::{self, SubnetFilter};
+use updraft_core::{Core, Error};
 use updraft_model::network::{AllocationPool, HostRoute, Ipv6Mode, Subnet};
 use updraft_wire::network::{PoolFields, RouteFields, SubnetView};
 
-use super::answer::{Names, standard, text};
+use super::answer::{Names, Shown, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
 
@@ -55,6 +55,16 @@ pub(super) fn routes_view(routes: &[HostRoute]) -> Vec<RouteFields> {
     routes.iter().map(view).collect()
 }
 
+async fn views(call: &Call, subnets: Vec<Subnet>) -> Answer<impl Iterator<Item = Shown<SubnetView>>> {
+    let hidden = subnet::hidden(&call.core, &call.caller, &subnets).await?;
+    Ok(subnets.into_iter().zip(hidden).map(|(subnet, hidden)| Shown { view: view(subnet), hidden }))
+}
+
+async fn view_one(call: &Call, subnet: Subnet) -> Answer<Shown<SubnetView>> {
+    let shown = views(call, vec![subnet]).await?.next();
+    shown.ok_or_else(|| Error::internal("one view of one subnet").into())
+}
+
 async fn list(call: Call, query: ListQuery) -> Answer {
     let filter = SubnetFilter {
         ids: query.values("id"),
@@ -64,22 +74,23 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let subnets = subnet::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/subnets", call.endpoint);
-    NAMES.listed(subnets.into_iter().map(view), &query, &url)
+    NAMES.listed(views(&call, subnets).await?, &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let subnets = subnet::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(subnets.into_iter().map(view), as_list)
+    NAMES.created(views(&call, subnets).await?, as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(subnet::get(&call.core, &call.caller, &id).await?), &query)
+    let subnet = subnet::get(&call.core, &call.caller, &id).await?;
+    NAMES.shown(view_one(&call, subnet).await?, &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let subnet = subnet::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(subnet), &ListQuery::default())
+    NAMES.shown(view_one(&call, subnet).await?, &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -60,12 +60,12 @@ async fn add_all(
     Path(id): Path<String>,
     Body(body): Body<Tags>,
 ) -> Answer<(StatusCode, Json<Value>)> {
-    let tags = tag::change(&call.core, &call.caller, kind, &id, Change::Add(body.tags)).await?;
+    let tags = tag::change(&call.core, &call.caller, kind, &id, Change::AddAll(body.tags)).await?;
     Ok((StatusCode::CREATED, Json(json!({"tags": tags}))))
 }
 
 async fn clear(call: Call, kind: Kind, Path(id): Path<String>) -> Answer<StatusCode> {
-    tag::change(&call.core, &call.caller, kind, &id, Change::Replace(Vec::new())).await?;
+    tag::change(&call.core, &call.caller, kind, &id, Change::Clear).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -79,7 +79,7 @@ fn no_such_tag(tag: &str) -> Fault {
 }
 
 async fn add(call: Call, kind: Kind, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
-    tag::change(&call.core, &call.caller, kind, &id, Change::Add(vec![tag])).await?;
+    tag::change(&call.core, &call.caller, kind, &id, Change::Add(tag)).await?;
     Ok(StatusCode::CREATED)
 }
 

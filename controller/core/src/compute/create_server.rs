@@ -15,12 +15,12 @@ use updraft_store::compute::{host, keypair, quota, server, task};
 use updraft_store::{Conn, Tx};
 use updraft_wire::compute::server_create::{CreateServer, Networks, RequestedNetwork};
 
-use super::{flavor, new_server};
+use super::{access, flavor, new_server};
 use crate::network::server_port::{self, Card, NewPort};
-use crate::policy::require_member;
 use crate::tasks::{NewTask, new_task};
 use crate::{Caller, Core, Error, ErrorKind, Result, Topic};
 
+const CREATE: &str = "os_compute_api:servers:create";
 const GIB: u64 = 1 << 30;
 /// Random bytes of a password that the tenant did not choose.
 const PASSWORD_BYTES: usize = 12;
@@ -50,8 +50,11 @@ struct Wanted {
 
 /// Takes the intent to have new servers, in BUILD.
 pub async fn create(core: &Core, caller: &Caller, request: CreateServer) -> Result<CreatedServers> {
-    require_member(caller)?;
+    access::enforce(caller, CREATE)?;
     new_server::check(&request)?;
+    if matches!(request.networks, Networks::These(_)) {
+        access::enforce(caller, "os_compute_api:servers:create:attach_network")?;
+    }
     let image = image(core, caller, new_server::image_id(&request)?).await?;
     let hints = new_server::unknown_hints(&request.hints);
     if !hints.is_empty() {
@@ -90,13 +93,17 @@ fn random_password() -> String {
 }
 
 async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> Result<CreatedServers> {
-    let project_id = require_member(caller)?.to_owned();
+    let project_id = access::own_project(caller, CREATE)?.to_owned();
     let flavor_ref = &wanted.request.server.flavor_ref;
     let flavor = flavor::usable(tx, caller, flavor_ref).await?.filter(|flavor| !flavor.disabled);
     let flavor = flavor.ok_or_else(|| {
         Error::bad_request("FlavorNotFound", format!("Flavor {flavor_ref} could not be found."))
     })?;
     check_fit(&flavor, &wanted.image)?;
+    if flavor.disk_gib == 0 && !access::may(caller, "os_compute_api:servers:create:zero_disk_flavor") {
+        let message = "Only volume-backed servers are allowed for flavors with zero disk.";
+        return Err(Error::forbidden(message));
+    }
     check_host(tx, wanted.placement.host.as_deref()).await?;
     let number = allowed_number(tx, &project_id, &flavor, &wanted).await?;
     let public_key = public_key(tx, caller, wanted.request.server.key_name.as_deref()).await?;
@@ -217,6 +224,10 @@ async fn groups(
 fn as_request_error(error: Error) -> Error {
     match error.kind {
         ErrorKind::NotFound => Error { kind: ErrorKind::BadRequest, ..error },
+        // In Nova's words: the project's ports are all taken.
+        ErrorKind::OverQuota => {
+            Error::new(ErrorKind::OverQuota, "PortLimitExceeded", "Maximum number of ports exceeded")
+        }
         _ => error,
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use updraft_compute_api::path::HOST_DOWN_AFTER_S;
 use updraft_store::compute::{host, server, server::ServerFilter, task};
 
-use crate::policy::require_admin;
+use crate::policy::Target;
 use crate::tasks::place;
 use crate::{Caller, Core, Result};
 
@@ -54,9 +54,9 @@ pub struct TaskStatus {
     pub message: Option<String>,
 }
 
-/// The cloud at a glance, for administrators.
+/// The cloud at a glance.
 pub async fn status(core: &Core, caller: &Caller) -> Result<Status> {
-    require_admin(caller)?;
+    caller.enforce("cloud:get_status", &Target::default())?;
     let mut conn = core.read().await?;
     let now = core.clock.now();
     let hosts = host::list(&mut conn).await?;

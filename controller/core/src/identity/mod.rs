@@ -8,7 +8,6 @@ mod checks;
 mod compliance;
 mod delegation;
 mod password_regex;
-mod permission;
 mod signature;
 mod totp;
 

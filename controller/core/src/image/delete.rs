@@ -1,10 +1,9 @@
 use updraft_model::image::ImageStatus;
 use updraft_store::image::{file, record, task};
 
-use super::access::{changeable, visible};
+use super::access::{allowed, find};
 use super::files;
 use super::import::STORE;
-use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result};
 
 /// Deletes an image and its data; 403 while it is protected. Servers made from it keep their disks.
@@ -27,7 +26,7 @@ async fn delete_record(core: &Core, caller: Caller, id: String) -> Result<()> {
     let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
-            let image = changeable(tx, &caller, &id).await?;
+            let image = allowed(tx, &caller, &id, "delete_image").await?;
             if image.protected {
                 return Err(Error::forbidden(format!("Image {id} is protected and cannot be deleted.")));
             }
@@ -46,9 +45,10 @@ pub async fn delete_from_store(core: &Core, caller: &Caller, store: &str, id: &s
         let message = format!("The selected store {store} is not available on this node.");
         return Err(Error::conflict("Conflict", message));
     }
-    let image = visible(&mut core.read().await?, caller, id).await?;
-    require_admin(caller)?;
-    if image.status != ImageStatus::Active {
+    let found = find(&mut core.read().await?, caller, id).await?;
+    found.enforce(caller, "get_image_location")?;
+    found.enforce(caller, "delete_image_location")?;
+    if found.image.status != ImageStatus::Active {
         let message = "It's not allowed to remove image data from store if image status is not 'active'";
         return Err(Error::conflict("Conflict", message));
     }

@@ -2,9 +2,8 @@ use tokio::fs::File;
 use updraft_model::image::{FileRole, Image, ImageStatus};
 use updraft_store::image::{file, record};
 
-use super::access::{not_found, visible};
+use super::access::{find, is_admin, not_found};
 use super::files;
-use crate::policy::require_member;
 use crate::{Caller, Core, Error, Result};
 
 /// An image's data, open for reading. It stays readable when the image is deleted meanwhile.
@@ -15,17 +14,17 @@ pub struct OpenImage {
     pub size_bytes: u64,
 }
 
-/// The data of an image that the caller may read; `None` when there is none yet. Readers see images, members have their
-/// data, as Glance's default policy has it.
+/// The data of an image that the caller may have; `None` when there is none yet. By default readers see images, and
+/// members have their data.
 pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<OpenImage>> {
-    let image = visible(&mut core.read().await?, caller, id).await?;
-    if image.status == ImageStatus::Deactivated && !caller.is_admin() {
+    let found = find(&mut core.read().await?, caller, id).await?;
+    if found.image.status == ImageStatus::Deactivated && !is_admin(caller) {
         return Err(Error::forbidden(
             "The requested image has been deactivated. Image data download is forbidden.",
         ));
     }
-    require_member(caller)?;
-    open(core, image).await
+    found.enforce(caller, "download_image")?;
+    open(core, found.image).await
 }
 
 /// The data of an active image, for a host that is to run a server from it: the plan says which, so no tenant's

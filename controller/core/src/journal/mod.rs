@@ -13,7 +13,7 @@ use updraft_store::Conn;
 use updraft_store::compute::host;
 use updraft_store::compute::task::{self, TaskFilter};
 
-use crate::policy::require_admin;
+use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
 pub use story::{RequestStory, ServerFacts, Story, why};
@@ -73,9 +73,9 @@ pub struct OpStep {
     pub cause: Option<String>,
 }
 
-/// What is under way and what ended lately, the newest first. For administrators.
+/// What is under way and what ended lately, the newest first. By default for administrators.
 pub async fn list(core: &Core, caller: &Caller, wanted: &OpsQuery) -> Result<Vec<Op>> {
-    require_admin(caller)?;
+    caller.enforce("cloud:list_operations", &Target::default())?;
     let now = core.clock.now();
     let filter = TaskFilter {
         project_id: wanted.project_id.clone(),

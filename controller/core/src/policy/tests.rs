@@ -1,3 +1,5 @@
+mod names;
+
 use std::path::Path;
 
 use super::file::Overrides;

@@ -58,7 +58,8 @@ pub struct FlavorView {
     pub is_public: bool,
     pub disabled: bool,
     pub description: Option<String>,
-    pub extra_specs: BTreeMap<String, String>,
+    /// `None`: the caller may not see them.
+    pub extra_specs: Option<BTreeMap<String, String>>,
 }
 
 impl FlavorView {
@@ -91,6 +92,9 @@ impl FlavorView {
         });
         if let Some(object) = value.as_object_mut() {
             rules::keep(object, fields, version, true);
+            if self.extra_specs.is_none() {
+                object.remove("extra_specs");
+            }
         }
         value
     }
@@ -231,7 +235,7 @@ mod tests {
             is_public: true,
             disabled: false,
             description: None,
-            extra_specs: BTreeMap::new(),
+            extra_specs: Some(BTreeMap::new()),
         }
     }
 

@@ -20,7 +20,7 @@ const DETAIL: &[Field] = &[
     Field::always("fault"),
     Field::always("flavor"),
     Field::always("hostId"),
-    Field::since("host_status", 16).for_admin(),
+    Field::since("host_status", 16),
     Field::always("id"),
     Field::always("image"),
     Field::always("key_name"),
@@ -90,6 +90,16 @@ const UPDATED: &[Field] = &[
 const GROUPS_SINCE: u16 = 71;
 const WHOLE_UPDATE_SINCE: u16 = 75;
 const EMBEDDED_FLAVOR_SINCE: u16 = 47;
+
+/// What of a server one may see beside what its project always sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// `OS-EXT-SRV-ATTR:*`, which tell of the host.
+    pub attributes: bool,
+    pub host_status: bool,
+    /// The flavor's.
+    pub extra_specs: bool,
+}
 
 /// In which answer a server is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,11 +202,17 @@ impl ServerView {
     }
 
     /// The server in full, as `place` shows it in `version`.
-    pub fn render(&self, endpoint: &str, version: Microversion, place: Place, admin: bool) -> Value {
+    pub fn render(&self, endpoint: &str, version: Microversion, place: Place, sight: Sight) -> Value {
         let short = place == Place::Update && !version.at_least(WHOLE_UPDATE_SINCE);
         let mut object = self.members(endpoint, version);
         object.insert("addresses".into(), addresses(&self.addresses, !short));
-        rules::keep(&mut object, if short { UPDATED } else { DETAIL }, version, admin);
+        rules::keep(&mut object, if short { UPDATED } else { DETAIL }, version, sight.attributes);
+        if !sight.host_status {
+            object.remove("host_status");
+        }
+        if let (false, Some(Value::Object(flavor))) = (sight.extra_specs, object.get_mut("flavor")) {
+            flavor.remove("extra_specs");
+        }
         if place != Place::List && version.at_least(GROUPS_SINCE) {
             object.insert("server_groups".into(), json!([]));
         }

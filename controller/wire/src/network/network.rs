@@ -75,9 +75,8 @@ pub struct NetworkView {
     pub availability_zones: Vec<String>,
     pub ipv4_address_scope: Option<String>,
     pub ipv6_address_scope: Option<String>,
-    /// For administrators.
     #[serde(flatten)]
-    pub provider: Option<Provider>,
+    pub provider: Provider,
     #[serde(flatten)]
     pub standard: StandardView,
 }

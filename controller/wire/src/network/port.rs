@@ -108,9 +108,8 @@ pub struct PortView {
     pub dns_assignment: Vec<DnsAssignment>,
     #[serde(rename = "binding:vnic_type")]
     pub vnic_type: String,
-    /// For administrators.
     #[serde(flatten)]
-    pub binding: Option<Binding>,
+    pub binding: Binding,
     #[serde(flatten)]
     pub standard: StandardView,
 }

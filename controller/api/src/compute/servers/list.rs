@@ -23,7 +23,7 @@ pub(super) async fn brief(
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let (servers, more) = page(&call, version, &pairs).await?;
+    let (servers, more) = page(&call, version, &pairs, false).await?;
     let next = next(&call, &pairs, "servers", servers.last().filter(|_| more));
     let one = |server: &Server| json!({"id": server.id, "name": server.name, "links": links(&call.endpoint, "servers", &server.id)});
     Ok(answer(servers.iter().map(one).collect(), next))
@@ -34,11 +34,11 @@ pub(super) async fn detail(
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let (servers, more) = page(&call, version, &pairs).await?;
+    let (servers, more) = page(&call, version, &pairs, true).await?;
     let next = next(&call, &pairs, "servers/detail", servers.last().filter(|_| more));
-    let admin = call.caller.is_admin();
+    let sight = server::sight(&call.caller, None);
     let details = server::details(&call.core, servers).await?;
-    let one = |detail| view::of(detail).render(&call.endpoint, version, Place::List, admin);
+    let one = |detail| view::of(detail).render(&call.endpoint, version, Place::List, sight);
     Ok(answer(details.into_iter().map(one).collect(), next))
 }
 
@@ -54,9 +54,15 @@ fn next(call: &Call, pairs: &Pairs, path: &str, last: Option<&Server>) -> Option
     last.map(|last| query::next_link(&call.endpoint, path, pairs, &last.id))
 }
 
-async fn page(call: &Call, version: Microversion, pairs: &Pairs) -> Result<(Vec<Server>, bool), Error> {
+async fn page(
+    call: &Call,
+    version: Microversion,
+    pairs: &Pairs,
+    detail: bool,
+) -> Result<(Vec<Server>, bool), Error> {
     query::check(pairs, LIST_QUERY, version)?;
-    let mut servers = server::list(&call.core, &call.caller, wanted(version, pairs)?).await?;
+    let wanted = ListServers { detail, ..wanted(version, pairs)? };
+    let mut servers = server::list(&call.core, &call.caller, wanted).await?;
     sort(&mut servers, pairs)?;
     query::page(servers, pairs, MOST, |server| &server.id)
 }
@@ -94,6 +100,7 @@ fn wanted(version: Microversion, pairs: &Pairs) -> Result<ListServers, Error> {
             none: tags("not-tags-any"),
         },
         strict_status: version.at_least(STRICT_STATUS_SINCE),
+        detail: false,
     })
 }
 

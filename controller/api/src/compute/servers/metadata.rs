@@ -48,7 +48,7 @@ async fn replace(call: Call, Path(id): Path<String>, Body(body): Body<Metadata>)
 }
 
 async fn show(call: Call, Path((id, key)): Path<(String, String)>) -> Answer<Json<Item>> {
-    let mut metadata = change_metadata(&call.core, &call.caller, &id, MetadataChange::Read).await?;
+    let mut metadata = change_metadata(&call.core, &call.caller, &id, MetadataChange::ReadOne).await?;
     let missing = || Error::not_found("MetadataItemNotFound", "Metadata item was not found");
     let value = metadata.remove(&key).ok_or_else(missing)?;
     Ok(Json(Item { meta: [(key, value)].into() }))
@@ -62,7 +62,7 @@ async fn set(
     if body.meta.len() != 1 || !body.meta.contains_key(&key) {
         return Err(Error::bad_request("BadRequest", "Request body and URI mismatch").into());
     }
-    change_metadata(&call.core, &call.caller, &id, MetadataChange::Merge(body.meta.clone())).await?;
+    change_metadata(&call.core, &call.caller, &id, MetadataChange::SetOne(body.meta.clone())).await?;
     Ok(Json(body))
 }
 

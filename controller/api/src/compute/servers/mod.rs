@@ -44,8 +44,8 @@ pub(super) fn routes() -> Router<Core> {
 
 async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
     let detail = server::get(&call.core, &call.caller, &id).await?;
-    let admin = call.caller.is_admin();
-    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Show, admin)})))
+    let sight = server::sight(&call.caller, Some(&detail.server));
+    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Show, sight)})))
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use updraft_core::compute::server::{self, change_tags};
-use updraft_core::{Core, Error};
+use updraft_core::Core;
+use updraft_core::compute::server::{self, TagChange, change_tags, no_tag};
 
 use crate::compute::version::Version;
 use crate::http::{Answer, Body, Call};
@@ -25,13 +25,9 @@ struct Tags {
     tags: Vec<String>,
 }
 
-fn missing(tag: &str) -> Error {
-    Error::not_found("ServerTagNotFound", format!("Server has no tag '{tag}'"))
-}
-
 async fn list(call: Call, version: Version, Path(id): Path<String>) -> Answer<Json<Tags>> {
     version.since(SINCE)?;
-    let tags = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
+    let tags = server::tags(&call.core, &call.caller, &id, false).await?;
     Ok(Json(Tags { tags }))
 }
 
@@ -42,28 +38,20 @@ async fn replace(
     Body(body): Body<Tags>,
 ) -> Answer<Json<Tags>> {
     version.since(SINCE)?;
-    let replace = move |tags: &mut Vec<String>| {
-        *tags = body.tags;
-        Ok(())
-    };
-    let tags = change_tags(&call.core, &call.caller, &id, replace).await?;
+    let (_, tags) = change_tags(&call.core, &call.caller, &id, TagChange::Replace(body.tags)).await?;
     Ok(Json(Tags { tags }))
 }
 
 async fn clear(call: Call, version: Version, Path(id): Path<String>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    let clear = |tags: &mut Vec<String>| {
-        tags.clear();
-        Ok(())
-    };
-    change_tags(&call.core, &call.caller, &id, clear).await?;
+    change_tags(&call.core, &call.caller, &id, TagChange::Clear).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn has(call: Call, version: Version, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    let tags = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
-    if tags.contains(&tag) { Ok(StatusCode::NO_CONTENT) } else { Err(missing(&tag).into()) }
+    let tags = server::tags(&call.core, &call.caller, &id, true).await?;
+    if tags.contains(&tag) { Ok(StatusCode::NO_CONTENT) } else { Err(no_tag(&tag).into()) }
 }
 
 /// 201 with the tag's place when it is new, 204 when it was there.
@@ -73,17 +61,12 @@ async fn add(
     Path((id, tag)): Path<(String, String)>,
 ) -> Answer<(StatusCode, HeaderMap)> {
     version.since(SINCE)?;
-    let before = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
+    let (before, _) = change_tags(&call.core, &call.caller, &id, TagChange::Add(tag.clone())).await?;
     let mut headers = HeaderMap::new();
     if before.contains(&tag) {
         return Ok((StatusCode::NO_CONTENT, headers));
     }
     let location = format!("{}/compute/v2.1/servers/{id}/tags/{tag}", call.endpoint);
-    let add = move |tags: &mut Vec<String>| {
-        tags.push(tag);
-        Ok(())
-    };
-    change_tags(&call.core, &call.caller, &id, add).await?;
     if let Ok(location) = HeaderValue::from_str(&location) {
         headers.insert(header::LOCATION, location);
     }
@@ -92,11 +75,6 @@ async fn add(
 
 async fn remove(call: Call, version: Version, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    let remove = move |tags: &mut Vec<String>| {
-        let index = tags.iter().position(|existing| *existing == tag).ok_or_else(|| missing(&tag))?;
-        tags.remove(index);
-        Ok(())
-    };
-    change_tags(&call.core, &call.caller, &id, remove).await?;
+    change_tags(&call.core, &call.caller, &id, TagChange::Remove(tag)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

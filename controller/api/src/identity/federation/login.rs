@@ -7,7 +7,7 @@ use axum::routing::get;
 use updraft_core::identity::federation::login;
 use updraft_core::{Core, Error};
 
-use crate::http::{Answer, PublicEndpoint};
+use crate::http::{Answer, Call, PublicEndpoint};
 use crate::identity::auth;
 
 pub(super) fn routes() -> Router<Core> {
@@ -16,8 +16,14 @@ pub(super) fn routes() -> Router<Core> {
             "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth",
             get(create).post(create),
         )
-        .route("/OS-FEDERATION/projects", get(auth::own_projects))
-        .route("/OS-FEDERATION/domains", get(auth::own_domains))
+        .route(
+            "/OS-FEDERATION/projects",
+            get(|call: Call| auth::projects_by(call, "identity:list_projects_for_user")),
+        )
+        .route(
+            "/OS-FEDERATION/domains",
+            get(|call: Call| auth::domains_by(call, "identity:list_domains_for_user")),
+        )
 }
 
 /// The ID token is the bearer token (RFC 6750) of the request; the answer is that of `POST /v3/auth/tokens`.

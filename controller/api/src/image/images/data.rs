@@ -28,8 +28,8 @@ pub(super) async fn upload(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<StatusCode> {
-    check_headers(&core, request.headers())?;
-    image::upload(&core, &caller, &id, request.into_body().into_data_stream()).await?;
+    let declared_bytes = check_headers(&core, request.headers())?;
+    image::upload(&core, &caller, &id, declared_bytes, request.into_body().into_data_stream()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -39,14 +39,14 @@ pub(super) async fn stage(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<StatusCode> {
-    check_headers(&core, request.headers())?;
-    image::stage(&core, &caller, &id, request.into_body().into_data_stream()).await?;
+    let declared_bytes = check_headers(&core, request.headers())?;
+    image::stage(&core, &caller, &id, declared_bytes, request.into_body().into_data_stream()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// 415 for another media type, 400 for an unknown store, 413 when the client says itself that it is too much
-/// (`x-openstack-image-size`, or the body's length).
-fn check_headers(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
+/// (`x-openstack-image-size`, or the body's length), which is answered.
+fn check_headers(core: &Core, headers: &HeaderMap) -> Result<Option<u64>, Error> {
     if headers.get(header::CONTENT_TYPE) != Some(&OCTETS) {
         let message = "Image data is sent as application/octet-stream.";
         return Err(Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message));
@@ -55,6 +55,7 @@ fn check_headers(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
         return Err(Error::bad_request("UnknownScheme", "There is no such store."));
     }
     let number = |value: &HeaderValue| value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
+    let mut declared_bytes = None;
     for name in ["x-openstack-image-size", "content-length"] {
         let Some(value) = headers.get(name) else { continue };
         let size_bytes = number(value)
@@ -63,8 +64,9 @@ fn check_headers(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
             let message = format!("An image has at most {} bytes.", core.config.max_image_bytes);
             return Err(Error::new(ErrorKind::TooLarge, "ImageSizeLimitExceeded", message));
         }
+        declared_bytes = declared_bytes.or(Some(size_bytes));
     }
-    Ok(())
+    Ok(declared_bytes)
 }
 
 /// `GET`: 200 with the data, 206 with a range of it, 204 when there is none yet.

@@ -5,7 +5,7 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::{create, queued, upload};
-use crate::test_cloud::TestCloud;
+use crate::test_cloud::{TestCloud, project};
 
 const V2_1: &str = "application/openstack-images-v2.1-json-patch";
 const V2_0: &str = "application/openstack-images-v2.0-json-patch";
@@ -20,12 +20,20 @@ async fn row_15_no_location_is_ever_taken_over() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
+    let (project_id, user_id, _) = cloud.tenant("nova", "admin").await;
+    cloud.grant(&admin, &project_id, &user_id, "service").await;
+    let service = cloud.login("nova", "nova", project("nova")).await.header("x-subject-token").to_owned();
     let id = queued(&cloud, &token, "raw").await;
     let locations = format!("/image/v2/images/{id}/locations");
     for url in ["file:///etc/shadow", "http://127.0.0.1/", "updraft://local/x"] {
         let body = json!({"url": url});
-        assert_eq!(cloud.post(&locations, &token, body.clone()).await.status, StatusCode::FORBIDDEN, "{url}");
-        assert_eq!(cloud.post(&locations, &admin, body).await.status, StatusCode::BAD_REQUEST, "{url}");
+        for (token, expected) in [
+            (&token, StatusCode::FORBIDDEN),
+            (&admin, StatusCode::FORBIDDEN),
+            (&service, StatusCode::BAD_REQUEST),
+        ] {
+            assert_eq!(cloud.post(&locations, token, body.clone()).await.status, expected, "{url}");
+        }
         let location = json!({"url": url, "metadata": {}});
         for change in [
             json!([{"op": "add", "path": "/locations/-", "value": location}]),

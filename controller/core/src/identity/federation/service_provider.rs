@@ -5,7 +5,7 @@ use updraft_store::identity::federation;
 
 use super::{check_id, invalid};
 use crate::identity::checks;
-use crate::identity::permission::{self, Target};
+use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
 /// The longest URL, in characters, as in Keystone's schema.
@@ -28,7 +28,7 @@ pub async fn create(
     id: &str,
     fields: ServiceProviderFields,
 ) -> Result<ServiceProvider> {
-    permission::enforce(caller, "identity:create_service_provider", &Target::default())?;
+    caller.enforce("identity:create_service_provider", &Target::default())?;
     check_id(id)?;
     let (Some(auth_url), Some(sp_url)) = (fields.auth_url, fields.sp_url) else {
         return Err(invalid("'auth_url' and 'sp_url' are required properties"));
@@ -67,7 +67,7 @@ pub async fn update(
     id: &str,
     fields: ServiceProviderFields,
 ) -> Result<ServiceProvider> {
-    permission::enforce(caller, "identity:update_service_provider", &Target::default())?;
+    caller.enforce("identity:update_service_provider", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -87,7 +87,7 @@ pub async fn update(
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<ServiceProvider> {
-    permission::enforce(caller, "identity:get_service_provider", &Target::default())?;
+    caller.enforce("identity:get_service_provider", &Target::default())?;
     let found = federation::list_sps(&mut core.read().await?, Some(id), None).await?.into_iter().next();
     found.ok_or_else(|| checks::not_found("Service Provider", id))
 }
@@ -98,7 +98,7 @@ pub async fn list(
     id: Option<&str>,
     enabled: Option<bool>,
 ) -> Result<Vec<ServiceProvider>> {
-    permission::enforce(caller, "identity:list_service_providers", &Target::default())?;
+    caller.enforce("identity:list_service_providers", &Target::default())?;
     Ok(federation::list_sps(&mut core.read().await?, id, enabled).await?)
 }
 
@@ -108,7 +108,7 @@ pub async fn enabled(core: &Core) -> Result<Vec<ServiceProvider>> {
 }
 
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    permission::enforce(caller, "identity:delete_service_provider", &Target::default())?;
+    caller.enforce("identity:delete_service_provider", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {

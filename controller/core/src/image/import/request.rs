@@ -7,10 +7,10 @@ use updraft_model::image::{
 use updraft_store::Tx;
 use updraft_store::image::{file, record, task};
 
-use super::super::access::{changeable, visible};
+use super::super::access::find;
+use super::super::quota::{Payer, Quota};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
 use crate::fetch::Fetcher;
-use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result, Topic};
 
 /// The import methods that are served, as `GET /v2/info/import` lists them: Glance's default.
@@ -36,11 +36,16 @@ pub async fn import(core: &Core, caller: &Caller, image_id: &str, request: Impor
     }
     let (rules, caller, image_id) = (core.config.fetch.clone(), caller.clone(), image_id.to_owned());
     let now = core.clock.now();
+    let payer = Payer::of(core, caller.project_id.as_deref().unwrap_or_default());
     core.write(move |tx| {
         Box::pin(async move {
-            let mut image = changeable(tx, &caller, &image_id).await?;
-            let event = expected(&image, &request.method)?;
-            check_formats(&image)?;
+            let found = find(tx, &caller, &image_id).await?;
+            found.enforce(&caller, "get_image")?;
+            let event = expected(&found.image, &request.method)?;
+            check_formats(&found.image)?;
+            found.enforce(&caller, "modify_image")?;
+            payer.check(tx, Quota::SizeTotal, 0).await?;
+            let mut image = found.image;
             check_stores(&request)?;
             let step = match event {
                 ImageEvent::DownloadStarted => {
@@ -117,12 +122,13 @@ pub(in super::super) fn new_task(
 
 /// There is one store, and an active image is in it: nothing is left to copy to.
 async fn copy(core: &Core, caller: &Caller, image_id: &str, request: &ImportRequest) -> Result<()> {
-    let image = visible(&mut core.read().await?, caller, image_id).await?;
-    if image.status != ImageStatus::Active {
+    let found = find(&mut core.read().await?, caller, image_id).await?;
+    found.enforce(caller, "get_image")?;
+    if found.image.status != ImageStatus::Active {
         return Err(conflict("Only images with status active can be targeted for copying"));
     }
-    check_formats(&image)?;
-    require_admin(caller)?;
+    check_formats(&found.image)?;
+    found.enforce(caller, "copy_image")?;
     check_stores(request)?;
     if request.all_stores {
         return Ok(());

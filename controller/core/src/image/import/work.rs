@@ -11,6 +11,7 @@ use updraft_model::image::{
 use updraft_store::Tx;
 use updraft_store::image::{file, record, task};
 
+use super::super::quota::{Payer, Quota};
 use super::super::receive::receive;
 use super::super::{files, scan};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
@@ -136,10 +137,13 @@ impl Worker {
         let image_id = image_id(task)?;
         let file = files::new_file(&self.core, image_id);
         let (new, held) = (file.clone(), self.held(task));
+        let payer = Payer::of(&self.core, &task.project_id);
         self.core
             .write(move |tx| {
                 Box::pin(async move {
                     held.check(tx).await?;
+                    payer.check(tx, Quota::StageTotal, 0).await?;
+                    payer.check(tx, Quota::CountUploading, 0).await?;
                     file::doom_unfinished(tx, &new.image_id).await?;
                     Ok(file::insert(tx, &new).await?)
                 })
@@ -195,12 +199,14 @@ impl Worker {
         let Measured { size_bytes, md5, sha512 } = measured;
         let data = ImageData { size_bytes, virtual_size_bytes, md5, sha512 };
         let (held, now) = (self.held(task), self.core.clock.now());
+        let payer = Payer::of(&self.core, &task.project_id);
         let mut next = ended(task, ImageTaskStatus::Success, now);
         next.result = Some(json!({"image_id": image_id}));
         self.core
             .write(move |tx| {
                 Box::pin(async move {
                     let mut image = held.check(tx).await?;
+                    payer.check_bytes(tx, Quota::SizeTotal, Some(size_bytes)).await?;
                     let taken = file::change_role(tx, &staged.name, FileRole::Staged, FileRole::Data);
                     if !taken.await? || !task::advance(tx, &next, &held.owner, held.step).await? {
                         return Err(lease_lost());
