@@ -249,82 +249,80 @@ async fn networks() {
     }
 }
 
-#[tokio::test]
-async fn servers() {
-    let house = House::start().await;
+fn flavor(id: &str, disk: u32) -> Value {
+    json!({"flavor": {"name": id, "id": id, "ram": 64, "vcpus": 1, "disk": disk}})
+}
+
+fn server(image: &str, flavor: &str) -> Value {
+    json!({"server": {"name": "s", "imageRef": image, "flavorRef": flavor, "networks": "none"}})
+}
+
+const SERVERS: &str = "/compute/v2.1/servers";
+
+/// Flavors with a disk and without, an image with data, and a server of Alice's: (image's id, server's path).
+async fn offer(house: &House) -> (String, String) {
     let image = house.image(json!({"disk_format": "raw", "container_format": "bare"})).await;
     let upload = Request::put(format!("/image/v2/images/{image}/file"))
         .header("x-auth-token", &house.alice)
         .header("content-type", "application/octet-stream")
         .body(Body::from(vec![7; 1 << 20]));
     assert_eq!(house.cloud.send(upload.unwrap()).await.status, StatusCode::NO_CONTENT);
-    let flavor =
-        |id: &str, disk: u32| json!({"flavor": {"name": id, "id": id, "ram": 64, "vcpus": 1, "disk": disk}});
     for (id, disk) in [("1", 1), ("0", 0)] {
         let made = house.cloud.post("/compute/v2.1/flavors", &house.admin, flavor(id, disk)).await;
         assert_eq!(made.status, StatusCode::OK);
     }
-    let root = "/compute/v2.1/servers";
-    let server = |flavor: &str| json!({"server": {"name": "s", "imageRef": image, "flavorRef": flavor, "networks": "none"}});
-    let made = row(&[""], Method::POST, root, server("1"), 202, 202);
-    let path = format!("{root}/{}", house.call(&made, &house.alice).await.text("/server/id"));
-    let rules =
+    let new = row(&[""], Method::POST, SERVERS, server(&image, "1"), 202, 202);
+    let made = house.call(&new, &house.alice).await;
+    assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json());
+    (image, format!("{SERVERS}/{}", made.text("/server/id")))
+}
+
+#[tokio::test]
+async fn servers() {
+    let house = House::start().await;
+    let (image, path) = offer(&house).await;
+    let create =
         ["os_compute_api:servers:create", "get_image", "os_compute_api:servers:create:zero_disk_flavor"];
-    let zero = ["os_compute_api:servers:create:zero_disk_flavor", rules[0], rules[1]];
+    let zero_disk = [create[2], create[0], create[1]];
     let renamed = json!({"server": {"name": "changed"}});
     let action = format!("{path}/action");
+    let everywhere = format!("{SERVERS}?all_tenants=1");
+    let all_projects = ["os_compute_api:servers:index:get_all_tenants", "os_compute_api:servers:index"];
+    let unlock = json!({"unlock": null});
     for row in [
-        row(&["os_compute_api:servers:index"], Method::GET, root, Value::Null, 200, 403),
+        row(&["os_compute_api:servers:index"], Method::GET, SERVERS, Value::Null, 200, 403),
         row(&["os_compute_api:servers:show"], Method::GET, &path, Value::Null, 200, 403),
-        row(&rules, Method::POST, root, server("1"), 202, 403),
-        row(&zero, Method::POST, root, server("0"), 202, 403),
+        row(&create, Method::POST, SERVERS, server(&image, "1"), 202, 403),
+        row(&zero_disk, Method::POST, SERVERS, server(&image, "0"), 202, 403),
         row(&["os_compute_api:servers:update"], Method::PUT, &path, renamed, 200, 403),
-        row(&["os_compute_api:os-lock-server:lock"], Method::POST, &action, json!({"lock": null}), 202, 403),
-        row(
-            &["os_compute_api:servers:index:get_all_tenants", "os_compute_api:servers:index"],
-            Method::GET,
-            &format!("{root}?all_tenants=1"),
-            Value::Null,
-            200,
-            403,
-        ),
-        row(
-            &["os_compute_api:os-hypervisors:list"],
-            Method::GET,
-            "/compute/v2.1/os-hypervisors",
-            Value::Null,
-            200,
-            403,
-        ),
-        row(
-            &["os_compute_api:os-keypairs:index"],
-            Method::GET,
-            "/compute/v2.1/os-keypairs?user_id=somebody",
-            Value::Null,
-            200,
-            403,
-        ),
-        row(
-            &["os_compute_api:os-flavor-manage:create"],
-            Method::POST,
-            "/compute/v2.1/flavors",
-            flavor("2", 1),
-            200,
-            403,
-        ),
+        row(&["os_compute_api:os-lock-server:unlock"], Method::POST, &action, unlock, 202, 403),
+        row(&all_projects, Method::GET, &everywhere, Value::Null, 200, 403),
     ] {
         house.judge(&house.admin, "", row).await;
     }
-    let host = "OS-EXT-SRV-ATTR:instance_name";
-    for (rule, is_shown) in
-        [("", false), ("'os_compute_api:os-extended-server-attributes': 'role:reader'", true)]
-    {
+    let attributes = "'os_compute_api:os-extended-server-attributes': 'role:reader'";
+    for (rule, is_shown) in [("", false), (attributes, true)] {
         house.cloud.rules(rule);
         let shown = house.cloud.get(&path, &house.alice).await.json();
-        assert_eq!(shown["server"].get(host).is_some(), is_shown, "{rule}: {shown}");
+        let is_there = shown["server"].get("OS-EXT-SRV-ATTR:instance_name").is_some();
+        assert_eq!(is_there, is_shown, "{rule}: {shown}");
     }
     let gone = row(&["os_compute_api:servers:delete"], Method::DELETE, &path, Value::Null, 204, 403);
     house.judge(&house.admin, "", gone).await;
+}
+
+#[tokio::test]
+async fn what_servers_are_made_of() {
+    let house = House::start().await;
+    let (hosts, flavors) = ("/compute/v2.1/os-hypervisors", "/compute/v2.1/flavors");
+    let keys = "/compute/v2.1/os-keypairs?user_id=somebody";
+    for row in [
+        row(&["os_compute_api:os-hypervisors:list"], Method::GET, hosts, Value::Null, 200, 403),
+        row(&["os_compute_api:os-keypairs:index"], Method::GET, keys, Value::Null, 200, 403),
+        row(&["os_compute_api:os-flavor-manage:create"], Method::POST, flavors, flavor("2", 1), 200, 403),
+    ] {
+        house.judge(&house.admin, "", row).await;
+    }
 }
 
 #[tokio::test]
