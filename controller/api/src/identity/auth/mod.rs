@@ -101,8 +101,7 @@ async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<
 
 /// `DELETE /v3/auth/tokens`: 204.
 async fn revoke(call: Call, headers: HeaderMap) -> Answer<StatusCode> {
-    let asked =
-        token::Asked { usage: TokenUse::Revoke, allow_expired: false, knows_access_rules: true };
+    let asked = token::Asked { usage: TokenUse::Revoke, allow_expired: false, knows_access_rules: true };
     let live = token::show(&call.core, &call.caller, subject_token(&headers)?, asked).await?;
     token::revoke(&call.core, &live).await?;
     Ok(StatusCode::NO_CONTENT)
