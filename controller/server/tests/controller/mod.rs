@@ -20,12 +20,13 @@ impl Drop for Controller {
 }
 
 impl Controller {
-    pub fn start(directory: &Path) -> Self {
+    /// With its data in the directory, and `more` settings than it must have.
+    pub fn start(directory: &Path, more: &str) -> Self {
         let place = |name: &str| directory.join(name).display().to_string();
         std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
         let settings = format!(
             "listen = '127.0.0.1:0'\ndatabase = '{}'\nimages_dir = '{}'\nkeys_dir = '{}'\n\
-             admin_password_file = '{}'\n",
+             admin_password_file = '{}'\n{more}",
             place("updraft.sqlite"),
             place("images"),
             place("keys"),
