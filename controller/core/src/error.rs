@@ -11,6 +11,7 @@ pub enum ErrorKind {
     Unauthorized,
     Forbidden,
     NotFound,
+    /// It was there when the request began.
     Gone,
     MethodNotAllowed,
     NotAcceptable,

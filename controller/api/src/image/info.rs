@@ -13,6 +13,8 @@ use updraft_core::image::{self, Usage, location};
 
 use crate::http::{Answer, Call};
 
+/// Pieces in which the store hands data out, in bytes.
+const CHUNK_BYTES: u64 = 256 << 10;
 const DESCRIPTION: &str = "The controller's own disk";
 
 pub(super) fn routes() -> Router<Core> {
@@ -43,7 +45,7 @@ async fn stores_detail(Call { caller, .. }: Call) -> Answer<Json<Value>> {
         "default": "true",
         "description": DESCRIPTION,
         "weight": 0,
-        "properties": {"thin_provisioning": true},
+        "properties": {"chunk_size": CHUNK_BYTES, "thin_provisioning": true},
     }]})))
 }
 

@@ -4,12 +4,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ssh_key::rand_core::{OsRng, RngCore as _};
+use updraft_compute_api::plan::ImageFormat;
 use updraft_model::Timestamp;
 use updraft_model::compute::quota::Resource;
 use updraft_model::compute::server::{PowerIntent, RootDiskSpec, ServerSpec};
 use updraft_model::compute::{Flavor, PowerState, Program, Server, TaskState, VmState};
 use updraft_model::id::new_uuid;
-use updraft_model::image::{DiskFormat, Image, ImageStatus};
+use updraft_model::image::{ContainerFormat, DiskFormat, Image, ImageStatus};
 use updraft_model::network::DEFAULT_GROUP_NAME;
 use updraft_store::compute::{host, keypair, quota, server, task};
 use updraft_store::{Conn, Tx};
@@ -146,8 +147,9 @@ fn check_fit(flavor: &Flavor, image: &Image) -> Result<()> {
         return Ok(());
     }
     let disk_bytes = u64::from(flavor.disk_gib) * GIB;
-    if data.virtual_size_bytes > disk_bytes {
-        let image_bytes = data.virtual_size_bytes;
+    if let Some(image_bytes) = data.virtual_size_bytes
+        && image_bytes > disk_bytes
+    {
         return refuse(format!(
             "Flavor's disk is too small for requested image. Flavor disk is {disk_bytes} bytes, image is {image_bytes} bytes."
         ));
@@ -354,10 +356,21 @@ fn server_row(
 
 fn root_disk(flavor: &Flavor, image: &Image) -> Result<RootDiskSpec> {
     let data = image.data.as_ref().ok_or_else(|| Error::internal("an active image has data"))?;
+    let is_bare = image.container_format.is_none_or(ContainerFormat::is_bare);
+    let Some(virtual_size_bytes) = data.virtual_size_bytes.filter(|_| is_bare) else {
+        let container = image.container_format.map_or("none", ContainerFormat::as_str);
+        let message = format!("Servers do not boot from images with the container format {container}.");
+        return Err(Error::bad_request("InvalidImageFormat", message));
+    };
     let image_format = match image.disk_format {
-        Some(DiskFormat::Qcow2) => "qcow2",
-        Some(DiskFormat::Raw | DiskFormat::Iso) => "raw",
-        Some(other) => {
+        Some(DiskFormat::Raw | DiskFormat::Gpt) => ImageFormat::Raw,
+        Some(DiskFormat::Qcow2) => ImageFormat::Qcow2,
+        Some(DiskFormat::Iso) => ImageFormat::Iso,
+        Some(DiskFormat::Vmdk) => ImageFormat::Vmdk,
+        Some(DiskFormat::Vhd) => ImageFormat::Vhd,
+        Some(DiskFormat::Vhdx) => ImageFormat::Vhdx,
+        Some(DiskFormat::Vdi) => ImageFormat::Vdi,
+        Some(other @ (DiskFormat::Ami | DiskFormat::Ari | DiskFormat::Aki)) => {
             let message = format!("Servers do not boot from images of the format {}.", other.as_str());
             return Err(Error::bad_request("InvalidImageFormat", message));
         }
@@ -366,12 +379,12 @@ fn root_disk(flavor: &Flavor, image: &Image) -> Result<RootDiskSpec> {
     Ok(RootDiskSpec {
         disk_id: new_uuid(),
         image_id: image.id.clone(),
-        image_format: image_format.into(),
+        image_format: image_format.as_str().into(),
         image_bytes: data.size_bytes,
         image_sha512: data.sha512.clone(),
         // An image need not be a whole number of sectors; a disk is.
         size_bytes: match flavor.disk_gib {
-            0 => data.virtual_size_bytes.next_multiple_of(1 << 20),
+            0 => virtual_size_bytes.next_multiple_of(1 << 20),
             gib => u64::from(gib) * GIB,
         },
     })

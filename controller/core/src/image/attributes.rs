@@ -48,7 +48,8 @@ const BASE: [&str; 10] = [
     "owner",
 ];
 
-const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso";
+const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso, gpt";
+const CONTAINER_FORMATS: &str = "ami, ari, aki, bare, ovf, ova, docker, compressed";
 
 /// 403 for an attribute with a rule of its own when that rule does not let the caller give it this value.
 pub(super) fn may_set(found: &Found, caller: &Caller, name: &str, value: &Value) -> Result<()> {
@@ -78,8 +79,7 @@ pub(super) fn set(image: &mut Image, name: &str, value: &Value) -> Result<()> {
         "owner" => image.owner = owner(value)?,
         "disk_format" => image.disk_format = format(image, name, value, DiskFormat::parse, DISK_FORMATS)?,
         "container_format" => {
-            image.container_format =
-                format(image, name, value, ContainerFormat::parse, "ami, ari, aki, bare")?
+            image.container_format = format(image, name, value, ContainerFormat::parse, CONTAINER_FORMATS)?
         }
         _ => set_property(image, name, value)?,
     }
@@ -210,7 +210,8 @@ fn tags(value: &Value) -> Result<BTreeSet<String>> {
     Ok(tags)
 }
 
-fn set_property(image: &mut Image, name: &str, value: &Value) -> Result<()> {
+/// Sets one free-form property.
+pub(super) fn set_property(image: &mut Image, name: &str, value: &Value) -> Result<()> {
     let text = value.as_str().ok_or_else(|| invalid(name, "a string"))?;
     short("a property's name", name)?;
     if name.is_empty() || text.len() > MAX_PROPERTY_BYTES {

@@ -17,9 +17,18 @@ pub async fn list(
 ) -> Result<(Vec<Image>, bool)> {
     caller.enforce("get_images", &Target::own(caller))?;
     let mut conn = core.read().await?;
-    let with_community = query.visibility == Some(Visibility::Community);
+    let with_community = query.visibility.with_community();
     let images = match &caller.project_id {
-        _ if is_admin(caller) => record::list_all(&mut conn).await?,
+        _ if is_admin(caller) => {
+            let mut images = record::list_all(&mut conn).await?;
+            // Others' community images are for those who ask for them.
+            images.retain(|image| {
+                with_community
+                    || image.visibility != Visibility::Community
+                    || caller.project_id.as_ref() == Some(&image.owner)
+            });
+            images
+        }
         Some(project_id) => {
             record::list_for_project(&mut conn, project_id, member_status, with_community).await?
         }

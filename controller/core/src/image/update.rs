@@ -84,9 +84,8 @@ pub async fn reactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
 
 fn step(image: &mut Image, event: ImageEvent) -> Result<()> {
     let refusal = || {
-        let message =
-            format!("Not allowed to change an image in status '{}' this way.", image.status.as_str());
-        Error::forbidden(message)
+        let verb = if event == ImageEvent::Deactivate { "deactivate" } else { "reactivate" };
+        Error::forbidden(format!("Not allowed to {verb} image in status '{}'", image.status.as_str()))
     };
     image.status = image.status.after(event).ok_or_else(refusal)?;
     Ok(())

@@ -9,14 +9,15 @@ use futures_util::Stream;
 use updraft_model::image::{FileRole, Image, ImageData, ImageEvent, ImageFile, ImageStatus, Measured};
 use updraft_store::image::{file, record};
 
-use super::access::{allowed, not_found};
+use super::access::allowed;
 use super::quota::{Payer, Quota};
-use super::receive::{lost_file, receive};
+use super::receive::{Arrived, lost_file, receive};
 use super::{files, scan};
 use crate::{Caller, Core, Error, Result};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
-/// declares, or refers to other files; 413 when it is too large or the disk is full.
+/// declares, or refers to other files; 413 when it is too large, beyond the project's quota or the disk is full.
+/// `declared_bytes` is what the client says beforehand.
 ///
 /// Runs in a task of its own: a client that hangs up leaves a failed upload, not half of one.
 pub async fn upload<S, E>(
@@ -71,7 +72,7 @@ where
             payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
         };
         let (_, file) = start(&core, &caller, &id, claim.clone()).await?;
-        let result = match receive(&core, &file, data).await {
+        let result = match receive(&core, &file, data, &Arrived::default()).await {
             Ok(measured) => staged(&core, &claim, &file, measured).await,
             Err(error) => Err(error),
         };
@@ -135,7 +136,7 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let measured = receive(core, file, data).await?;
+    let measured = receive(core, file, data, &Arrived::default()).await?;
     // The inspection takes a moment too.
     let _hold = files::Hold::new(core, file);
     let virtual_size_bytes = scan::judge(core, image, &files::path(core, &file.name)?).await?;
@@ -147,18 +148,18 @@ async fn activate(
     claim: &Claim,
     file: &ImageFile,
     measured: Measured,
-    virtual_size_bytes: u64,
+    virtual_size_bytes: Option<u64>,
 ) -> Result<()> {
     let (claim, file, now) = (claim.clone(), file.clone(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
             claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
-            let mut image =
-                record::get(tx, &file.image_id).await?.ok_or_else(|| not_found(&file.image_id))?;
+            let lost = || lost_file(&file.image_id);
+            let mut image = record::get(tx, &file.image_id).await?.ok_or_else(lost)?;
             if !file::arrive(tx, &file.name, &file.holder, FileRole::Data, &measured).await? {
-                return Err(lost_file());
+                return Err(lost());
             }
-            image.status = image.status.after(ImageEvent::UploadAccepted).ok_or_else(lost_file)?;
+            image.status = image.status.after(ImageEvent::UploadAccepted).ok_or_else(lost)?;
             let Measured { size_bytes, md5, sha512 } = measured;
             image.data = Some(ImageData { size_bytes, virtual_size_bytes, md5, sha512 });
             image.updated_at = now;
@@ -175,7 +176,7 @@ async fn staged(core: &Core, claim: &Claim, file: &ImageFile, measured: Measured
             claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
             match file::arrive(tx, &file.name, &file.holder, FileRole::Staged, &measured).await? {
                 true => Ok(()),
-                false => Err(lost_file()),
+                false => Err(lost_file(&file.image_id)),
             }
         })
     })

@@ -17,10 +17,6 @@ pub struct TaskStub {
     pub kind: &'static str,
     pub status: &'static str,
     pub owner: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_id: Option<String>,
-    pub request_id: String,
-    pub user_id: String,
     pub created_at: String,
     pub updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +31,10 @@ pub struct TaskStub {
 pub struct TaskView {
     #[serde(flatten)]
     pub stub: TaskStub,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    pub request_id: String,
+    pub user_id: String,
     pub input: Value,
     pub result: Option<Value>,
     pub message: String,

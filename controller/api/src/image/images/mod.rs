@@ -56,7 +56,7 @@ fn view(image: Image) -> ImageView {
         min_disk: image.min_disk_gib,
         min_ram: image.min_ram_mib,
         size: data.map(|data| data.size_bytes),
-        virtual_size: data.map(|data| data.virtual_size_bytes),
+        virtual_size: data.and_then(|data| data.virtual_size_bytes),
         checksum: data.map(|data| data.md5.clone()),
         os_hash_algo: data.map(|_| HASH_ALGORITHM),
         os_hash_value: data.map(|data| data.sha512.clone()),

@@ -4,6 +4,8 @@ mod factors;
 mod find;
 mod proof;
 
+use std::time::Duration;
+
 use updraft_model::id::new_uuid;
 use updraft_model::identity::{Trust, User};
 use updraft_store::Conn;
@@ -12,7 +14,7 @@ use updraft_token::{Claims, Federated, Grant, Method, Scope};
 
 use super::live::{self, LiveScope, LiveToken};
 use super::{checks, token};
-use crate::{Core, Error, ErrorKind, Result, audit};
+use crate::{Core, Error, ErrorKind, Result, Secret, audit};
 pub use factors::Unfinished;
 use proof::{Proof, Source};
 
@@ -138,6 +140,20 @@ pub(super) async fn signed(
     let live = live::look_up(core, claims, core.clock.now()).await?;
     let live = live.ok_or_else(Error::unauthorized)?;
     Ok((core.tokens.issue(&live.claims), live))
+}
+
+/// How long a token lives that is made for work under way, in which it is shown at once and never kept.
+const ERRAND: Duration = Duration::from_secs(300);
+
+/// Makes the token with which work under way goes to another service in the name of who began it; 401 when that one has
+/// lost the right to it meanwhile.
+pub(crate) async fn on_errand(core: &Core, user_id: &str, project_id: &str, grant: Grant) -> Result<Secret> {
+    let proof = Proof { methods: vec![Method::Token], ..Proof::default() };
+    let mut claims = claims(core, &proof, user_id, Scope::Project(project_id.to_owned()), grant);
+    claims.expires_at_us = claims.expires_at_us.min(core.clock.now().plus(ERRAND).0);
+    let live = live::look_up(core, claims, core.clock.now()).await?;
+    let live = live.ok_or_else(Error::unauthorized)?;
+    Ok(core.tokens.issue(&live.claims).into())
 }
 
 async fn issued(core: &Core, proof: Proof, wanted: WantedScope) -> Result<Outcome> {

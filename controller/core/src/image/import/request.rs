@@ -9,12 +9,13 @@ use updraft_store::image::{file, record, task};
 
 use super::super::access::find;
 use super::super::quota::{Payer, Quota};
+use super::remote::{self, RemoteImage};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
-use crate::fetch::Fetcher;
+use crate::fetch::{FetchRules, Fetcher};
 use crate::{Caller, Core, Error, Result, Topic};
 
-/// The import methods that are served, as `GET /v2/info/import` lists them: Glance's default.
-pub const METHODS: [&str; 3] = ["glance-direct", "web-download", "copy-image"];
+/// The import methods that are served, as `GET /v2/info/import` lists them.
+pub const METHODS: [&str; 4] = ["glance-direct", "web-download", "copy-image", remote::METHOD];
 
 /// `POST /v2/images/{id}/import`, checked for form.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,7 @@ pub async fn import(core: &Core, caller: &Caller, image_id: &str, request: Impor
             check_stores(&request)?;
             let step = match event {
                 ImageEvent::DownloadStarted => {
-                    check_uri(Fetcher::new(rules), request.uri.as_deref())?;
+                    check_source(rules, &request)?;
                     ImageTaskStep::Fetch
                 }
                 _ => {
@@ -61,7 +62,12 @@ pub async fn import(core: &Core, caller: &Caller, image_id: &str, request: Impor
             };
             let input = json!({"image_id": image_id, "import_req": request.body, "backend": [STORE]});
             let new = new_task(&caller, ImageTaskKind::ApiImageImport, &image_id, step, input, now);
-            begin(tx, &mut image, event, &new, now).await
+            begin(tx, &mut image, event, &new, now).await?;
+            if event == ImageEvent::DownloadStarted {
+                payer.check(tx, Quota::StageTotal, 0).await?;
+                payer.check(tx, Quota::CountUploading, 0).await?;
+            }
+            Ok(())
         })
     })
     .await?;
@@ -109,6 +115,7 @@ pub(in super::super) fn new_task(
         step,
         input,
         result: None,
+        context: remote::context(caller),
         message: None,
         attempts: 0,
         run_at: now,
@@ -175,6 +182,13 @@ fn check_stores(request: &ImportRequest) -> Result<()> {
     match request.stores.iter().find(|store| *store != STORE) {
         Some(unknown) => Err(conflict(&format!("Unknown scheme '{unknown}' found in URI"))),
         None => Ok(()),
+    }
+}
+
+fn check_source(rules: FetchRules, request: &ImportRequest) -> Result<()> {
+    match request.method == remote::METHOD {
+        true => RemoteImage::from_method(&request.body["method"]).map(drop),
+        false => check_uri(Fetcher::new(rules), request.uri.as_deref()),
     }
 }
 
