@@ -22,6 +22,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 const READERS: u32 = 8;
 /// How long a caller waits for a connection before the answer is "busy".
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Rows that SQLite's thread of a connection works ahead of whoever reads them.
+const ROWS_AHEAD: usize = 4096;
 /// How long SQLite waits for another process's lock (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a MySQL server may take over one statement before its connection counts as lost.
@@ -133,19 +135,22 @@ impl Store {
     }
 
     /// A number that stays the same as long as no identity table changes; `None` when that is not known freshly
-    /// enough ([`crate::IDENTITY_EPOCH_MAX_AGE`]), or [`Self::watch_identity`] does not run.
+    /// enough ([`crate::IDENTITY_EPOCH_MAX_AGE`]): it is read by [`Self::watch_identity`] all the time, and by
+    /// [`Self::refresh_identity`] at once.
     pub fn identity_epoch(&self) -> Option<u64> {
         self.identity_epoch.current()
+    }
+
+    /// Reads the epoch: what is asked for next is as fresh as the database is now.
+    pub async fn refresh_identity(&self) -> Result<(), StoreError> {
+        self.identity_epoch.refresh(&mut self.read().await?).await
     }
 
     /// Looks for what other controllers change, until the future is dropped.
     pub async fn watch_identity(&self) {
         let mut outage = epoch::Outage::default();
         loop {
-            let refreshed = match self.read().await {
-                Ok(mut conn) => self.identity_epoch.refresh(&mut conn).await,
-                Err(error) => Err(error),
-            };
+            let refreshed = self.refresh_identity().await;
             match (outage.note(refreshed.is_err(), Instant::now()), refreshed) {
                 (Some(epoch::Turn::Began), Err(error)) => {
                     tracing::warn!(%error, "the identity tables' epoch is not read: each request asks the database");
@@ -181,6 +186,7 @@ async fn open_sqlite(path: &Path) -> Result<Backend, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        .row_buffer_size(ROWS_AHEAD)
         .busy_timeout(BUSY_TIMEOUT);
     let pool = |connections| {
         SqlitePoolOptions::new()
