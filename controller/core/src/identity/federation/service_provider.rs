@@ -1,5 +1,7 @@
 //! Clouds that trust this one.
 
+use std::sync::Arc;
+
 use updraft_model::identity::ServiceProvider;
 use updraft_store::identity::federation;
 
@@ -103,8 +105,14 @@ pub async fn list(
 }
 
 /// Those that stand in every token.
-pub async fn enabled(core: &Core) -> Result<Vec<ServiceProvider>> {
-    Ok(federation::list_sps(&mut core.read().await?, None, Some(true)).await?)
+pub async fn enabled(core: &Core) -> Result<Arc<Vec<ServiceProvider>>> {
+    let epoch = core.store.identity_epoch();
+    if let Some(kept) = core.fresh.service_providers.get(epoch, &()) {
+        return Ok(kept);
+    }
+    let found = Arc::new(federation::list_sps(&mut core.read().await?, None, Some(true)).await?);
+    core.fresh.service_providers.put(epoch, (), &found);
+    Ok(found)
 }
 
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
