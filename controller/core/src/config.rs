@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::PasswordHashing;
 use crate::Policy;
 use crate::fetch::FetchRules;
 use crate::identity::PasswordRegex;
@@ -28,6 +29,7 @@ pub struct Config {
     pub fetch: FetchRules,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
+    pub password_hashing: PasswordHashing,
     /// How often the keys that tokens are made with are rotated. `None`: by the operator alone.
     pub token_key_rotation: Option<Duration>,
     /// What one host's agent proves itself with at `/host/v1`, and what is shown to it: the host that a cloud of one
@@ -148,6 +150,7 @@ impl Config {
             image_scanner: None,
             fetch: FetchRules::default(),
             token_lifetime: TOKEN_LIFETIME,
+            password_hashing: PasswordHashing::default(),
             token_key_rotation: Some(TOKEN_KEY_ROTATION),
             host_credential: None,
             host_key: None,

@@ -33,7 +33,7 @@ pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
 pub use config::{Config, RateLimits, Secret, SecurityCompliance};
 pub use error::{Error, ErrorKind, Result};
-pub use password::{MAX_PASSWORD_BYTES, Passwords, is_dated};
+pub use password::{HashMemory, MAX_PASSWORD_BYTES, PasswordHashing, Passwords};
 pub use policy::Policy;
 pub use updraft_bus::{Nudge, Topic};
 
@@ -67,7 +67,7 @@ impl Core {
             policy: config.policy.clone(),
             store,
             tokens,
-            passwords: Passwords::default(),
+            passwords: Passwords::new(config.password_hashing),
             config,
             nudge: Nudge::default(),
             clock: Clock::default(),

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use updraft_core::fetch::FetchRules;
 use updraft_core::identity::federation::{JwksSource, OidcIssuer};
-use updraft_core::{Policy, RateLimits, SecurityCompliance};
+use updraft_core::{PasswordHashing, Policy, RateLimits, SecurityCompliance};
 use updraft_store::{DatabaseUrl, StoreError};
 
 use crate::compliance::Compliance;
@@ -63,6 +63,12 @@ pub struct Config {
     oidc: Vec<Oidc>,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
+    /// How new passwords are hashed; hashes of the other kind are good until their owner next logs in.
+    #[serde(default)]
+    password_hash: PasswordHash,
+    /// Bcrypt's cost; 2^cost rounds.
+    #[serde(default = "default_bcrypt_cost")]
+    bcrypt_cost: u32,
     /// How long audit events are kept.
     #[serde(default = "default_audit_retention_days")]
     audit_retention_days: u64,
@@ -79,6 +85,16 @@ pub struct Config {
     web_download: WebDownload,
     #[serde(skip)]
     path: PathBuf,
+}
+
+/// `password_hash`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PasswordHash {
+    #[default]
+    Argon2id,
+    /// For users who may go back to a Keystone.
+    Bcrypt,
 }
 
 /// An issuer of ID tokens. Its keys come from a file or from a URL, which is `https` or on this machine.
@@ -155,6 +171,11 @@ fn default_token_key_rotation_s() -> u64 {
     24 * 3600
 }
 
+/// Keystone's.
+fn default_bcrypt_cost() -> u32 {
+    12
+}
+
 fn default_max_image_gib() -> u64 {
     1024
 }
@@ -166,6 +187,7 @@ fn default_audit_retention_days() -> u64 {
 const AUDIT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
 const TOKEN_KEY_ROTATION_S: std::ops::RangeInclusive<u64> = 600..=365 * 24 * 3600;
+const BCRYPT_COST: std::ops::RangeInclusive<u32> = 10..=16;
 const IMAGE_LEASE_S: std::ops::RangeInclusive<u64> = 1..=600;
 const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
 
@@ -187,6 +209,9 @@ impl Config {
         }
         if self.token_key_rotation_s != 0 && !TOKEN_KEY_ROTATION_S.contains(&self.token_key_rotation_s) {
             return refuse(format!("token_key_rotation_s must be 0 or in {TOKEN_KEY_ROTATION_S:?}"));
+        }
+        if !BCRYPT_COST.contains(&self.bcrypt_cost) {
+            return refuse(format!("bcrypt_cost must be in {BCRYPT_COST:?}"));
         }
         if !IMAGE_LEASE_S.contains(&self.image_lease_s) {
             return refuse(format!("image_lease_s must be in {IMAGE_LEASE_S:?}"));
@@ -292,6 +317,10 @@ impl Config {
             image_scanner: Some(scanner),
             fetch: self.web_download.rules(),
             token_lifetime: Duration::from_secs(self.token_lifetime_s),
+            password_hashing: match self.password_hash {
+                PasswordHash::Argon2id => PasswordHashing::Argon2id,
+                PasswordHash::Bcrypt => PasswordHashing::Bcrypt { cost: self.bcrypt_cost },
+            },
             token_key_rotation: (self.token_key_rotation_s != 0)
                 .then(|| Duration::from_secs(self.token_key_rotation_s)),
             host_credential: self.host_credential()?.map(Into::into),
@@ -352,6 +381,8 @@ mod tests {
             ("image_dir = '/typo'", "image_dir"),
             ("token_lifetime_s = 5", "token_lifetime_s"),
             ("token_key_rotation_s = 5", "token_key_rotation_s"),
+            ("password_hash = 'md5'", "password_hash"),
+            ("bcrypt_cost = 4", "bcrypt_cost"),
             ("max_image_gib = 0", "max_image_gib"),
             ("audit_retention_days = 0", "audit_retention_days"),
             ("image_lease_s = 0", "image_lease_s"),
