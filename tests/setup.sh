@@ -57,7 +57,15 @@ read_installed() {
 refresh_lists() {
     [ $lists_refreshed = yes ] && return
     say "refreshing the package lists"
-    as_root apt-get update -qq
+    # Unlike dpkg's lock, that of the lists cannot be waited for.
+    local tries=60
+    until as_root apt-get update -qq 2>"$cache/apt.log"; do
+        if ! grep -q 'Could not get lock' "$cache/apt.log" || [ $((tries -= 1)) -le 0 ]; then
+            cat "$cache/apt.log" >&2
+            die "the package lists could not be refreshed"
+        fi
+        sleep 5
+    done
     lists_refreshed=yes
 }
 
