@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 use updraft_core::identity::bootstrap::bootstrap;
-use updraft_core::identity::login::{self, DomainKey, Login, Named, PasswordProof, WantedScope};
+use updraft_core::identity::login::{self, DomainKey, Login, Named, Outcome, PasswordProof, WantedScope};
 use updraft_core::identity::token;
 use updraft_core::{Config, Core};
 use updraft_store::{DatabaseUrl, Store};
@@ -41,7 +41,8 @@ impl Cloud {
             let store = Store::open(url).await.map_err(failed)?;
             let core = Core::new(store, keys, Config::new(folder.join("images")));
             bootstrap(&core, Some(PASSWORD.to_owned())).await.map_err(failed)?;
-            let (token, _) = login::login(&core, admin()).await.map_err(failed)?;
+            let outcome = login::login(&core, admin()).await.map_err(failed)?;
+            let Outcome::Token(token, _) = outcome else { return Err(Failure::new("no token")) };
             Ok::<_, Failure>((core, token))
         })?;
         let store = core.store.clone();
