@@ -329,7 +329,7 @@ fn a_container_that_needs_another_file_is_refused() {
         ("parentCID=ffffffff", "parentCID=12345678"),
         (" SPARSE ", " VMFS   "),
         ("ddb.adapterType = \"lsilogic\"", "parentFileNameHint=\"/shadow\""),
-        ("ddb.adapterType = \"lsilogic\"", "RW 1 SPARSE \"/etc/shadow\"    "),
+        ("ddb.adapterType = \"lsilogic\"", "RW 1 SPARSE \"/etc/shadow\"   "),
     ] {
         let error = refused(replaced(&vmdk, old, new));
         assert!(matches!(error, InspectError::ExternalDataFile { .. }), "{new}: {error}");

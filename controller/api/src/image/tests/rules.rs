@@ -162,7 +162,10 @@ async fn stores_and_usage_are_told() {
     let admin = cloud.admin().await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
     let methods = cloud.get("/image/v2/info/import", &token).await.json();
-    assert_eq!(methods["import-methods"]["value"], json!(["glance-direct", "web-download", "copy-image"]));
+    assert_eq!(
+        methods["import-methods"]["value"],
+        json!(["glance-direct", "web-download", "copy-image", "glance-download"])
+    );
     assert_eq!(cloud.get("/image/v2/info/stores", &token).await.text("/stores/0/id"), "local");
     assert_eq!(cloud.get("/image/v2/info/stores/detail", &token).await.status, StatusCode::FORBIDDEN);
     let detail = cloud.get("/image/v2/info/stores/detail", &admin).await;
@@ -172,7 +175,10 @@ async fn stores_and_usage_are_told() {
     let made = cloud
         .post("/image/v2/images", &token, json!({"disk_format": "raw", "container_format": "bare"}))
         .await;
-    assert_eq!(made.header("openstack-image-import-methods"), "glance-direct,web-download,copy-image");
+    assert_eq!(
+        made.header("openstack-image-import-methods"),
+        "glance-direct,web-download,copy-image,glance-download"
+    );
     let id = made.text("/id");
     upload(&cloud, &token, &id, Body::from("data")).await;
     let remove = |store: &str| format!("/image/v2/stores/{store}/{id}");
