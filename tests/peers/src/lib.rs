@@ -11,8 +11,10 @@ mod proxy;
 mod rabbitmq;
 mod scratch;
 mod server;
+mod subscriber;
 
 pub use database::Database;
 pub use mariadb::{MariaDb, TestDatabase};
 pub use proxy::{Cut, Proxy};
 pub use rabbitmq::RabbitMq;
+pub use subscriber::{Seen, Subscriber};
