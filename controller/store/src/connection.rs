@@ -44,6 +44,8 @@ pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) counters: Arc<Counters>,
     pub(crate) identity_epoch: Arc<Epoch>,
+    /// Whether transactions collect notices.
+    pub(crate) collects_notices: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +69,18 @@ pub struct Conn {
     identity_changed: bool,
 }
 
+/// What outside consumers are to hear of a transaction, if it is committed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// OpenStack's name, `image.create`.
+    pub event_type: String,
+    /// Something failed, rather than happened.
+    pub is_error: bool,
+    pub payload: serde_json::Value,
+    /// On whose behalf (`request_id`, `project_id`, `user_id`), where no request is under way that says so.
+    pub context: Vec<(&'static str, String)>,
+}
+
 /// The driver's connection, for [`crate::query`].
 #[derive(Debug)]
 pub(crate) enum Connection {
@@ -88,6 +102,8 @@ pub(crate) enum Dialect {
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) conn: Conn,
+    /// `None`: nobody outside listens.
+    notices: Option<Vec<Notice>>,
 }
 
 impl Store {
@@ -98,7 +114,17 @@ impl Store {
         conn.limit = MIGRATION_LIMIT;
         migrations::apply(&mut conn).await?;
         drop(conn);
-        Ok(Self { backend, counters: Arc::default(), identity_epoch: Arc::default() })
+        Ok(Self {
+            backend,
+            counters: Arc::default(),
+            identity_epoch: Arc::default(),
+            collects_notices: false,
+        })
+    }
+
+    /// The same store, whose transactions collect notices for outside consumers, or do not.
+    pub fn collecting_notices(self, collects_notices: bool) -> Self {
+        Self { collects_notices, ..self }
     }
 
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
@@ -340,6 +366,28 @@ impl Conn {
 }
 
 impl Tx {
+    pub(crate) fn new(conn: Conn, collects_notices: bool) -> Self {
+        Self { conn, notices: collects_notices.then(Vec::new) }
+    }
+
+    /// Whether anybody outside listens.
+    pub fn collects_notices(&self) -> bool {
+        self.notices.is_some()
+    }
+
+    /// Keeps what outside consumers are to hear; `notice` is not called when there are none. Whoever runs the
+    /// transaction takes the notices at its end ([`Self::take_notices`]) and writes them down.
+    pub fn notice(&mut self, notice: impl FnOnce() -> Notice) {
+        if let Some(notices) = &mut self.notices {
+            notices.push(notice());
+        }
+    }
+
+    /// The notices so far, in their order.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        self.notices.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     /// (table, id) of the rows that this transaction has added so far, up to [`MAX_MADE`]; of tables whose first
     /// column is `id`.
     pub fn made(&self) -> &[(String, String)] {
