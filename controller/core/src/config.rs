@@ -53,6 +53,8 @@ pub struct Config {
     pub security_compliance: SecurityCompliance,
     /// Who may do what.
     pub policy: Policy,
+    /// Notifications that wait for the broker, at most; beyond, the oldest are given up and counted.
+    pub max_waiting_notifications: u64,
 }
 
 /// What is asked of passwords and accounts (Keystone's `[security_compliance]`); nothing by default.
@@ -134,6 +136,8 @@ const TOKEN_KEY_ROTATION: Duration = Duration::from_secs(24 * 3600);
 const IMAGE_LEASE: Duration = Duration::from_secs(30);
 /// 1 TiB.
 const MAX_IMAGE_BYTES: u64 = 1 << 40;
+/// About half a gigabyte.
+const MAX_WAITING_NOTIFICATIONS: u64 = 200_000;
 /// A year.
 const AUDIT_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
@@ -162,6 +166,7 @@ impl Config {
             rate_limits: RateLimits::default(),
             security_compliance: SecurityCompliance::default(),
             policy: Policy::default(),
+            max_waiting_notifications: MAX_WAITING_NOTIFICATIONS,
         }
     }
 }

@@ -14,15 +14,16 @@ use tokio::sync::watch;
 use updraft_model::audit::{AuditEvent, AuditQuery};
 use updraft_store::audit;
 
+use crate::duty::{self, Duty};
 use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
-pub(crate) use operation::{Claim, claim};
+pub(crate) use operation::{Claim, claim, current};
 pub use operation::{Operation, Outcome, RequestFacts, identify, identify_host, identify_user, refine};
 pub use recorder::Recorder;
 
-/// How often events that are old enough are forgotten.
-const PURGE_PERIOD: Duration = Duration::from_secs(600);
+/// How often what the recorder still has is written, should nothing else have come since.
+const FLUSH_PERIOD: Duration = Duration::from_secs(600);
 
 /// Events, the newest first. By default for administrators.
 pub async fn list(core: &Core, caller: &Caller, wanted: &AuditQuery) -> Result<Vec<AuditEvent>> {
@@ -33,17 +34,23 @@ pub async fn list(core: &Core, caller: &Caller, wanted: &AuditQuery) -> Result<V
 
 /// Forgets what is older than the operator wants to keep, until `shutdown` turns true.
 pub async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
-    loop {
-        let before = core.clock.now().minus(core.config.audit_retention);
-        let purge = core.write(move |tx| Box::pin(async move { Ok(audit::purge(tx, before).await?) }));
-        match purge.await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(count, "audit events were old enough to forget"),
-            Err(error) => tracing::warn!(%error, "old audit events were not purged"),
+    let purging = duty::run(core.clone(), Duty::purge("audit-purge"), shutdown.clone(), purge);
+    let flushing = async {
+        loop {
+            core.audit.flush(&core).await;
+            if tokio::time::timeout(FLUSH_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
+                return;
+            }
         }
-        core.audit.flush(&core).await;
-        if tokio::time::timeout(PURGE_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
-            return;
-        }
+    };
+    tokio::join!(purging, flushing);
+}
+
+async fn purge(core: Core) -> Result<()> {
+    let before = core.clock.now().minus(core.config.audit_retention);
+    let count = core.write(move |tx| Box::pin(async move { Ok(audit::purge(tx, before).await?) })).await?;
+    if count > 0 {
+        tracing::info!(count, "audit events were old enough to forget");
     }
+    Ok(())
 }

@@ -19,7 +19,7 @@ use updraft_wire::compute::server_create::{CreateServer, Networks, RequestedNetw
 use super::{access, flavor, new_server};
 use crate::network::server_port::{self, Card, NewPort};
 use crate::tasks::{NewTask, new_task};
-use crate::{Caller, Core, Error, ErrorKind, Result, Topic};
+use crate::{Caller, Core, Error, ErrorKind, Result, Topic, notify};
 
 const CREATE: &str = "os_compute_api:servers:create";
 const GIB: u64 = 1 << 30;
@@ -123,6 +123,7 @@ async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> 
         plug(tx, caller, &server, &networks, &groups, now).await?;
         let task = new_task(NewTask { server: &server, program: Program::Create, caller, now });
         task::insert(tx, &task).await?;
+        tx.notice(|| notify::compute::started(&server, &task));
         first_id.get_or_insert(server.id);
     }
     Ok(CreatedServers {

@@ -11,7 +11,7 @@ use super::access::{find, is_admin, target};
 use super::server::{replan, store};
 use crate::network::server_port;
 use crate::tasks::{NewTask, new_task};
-use crate::{Caller, Core, Error, Result, Topic};
+use crate::{Caller, Core, Error, Result, Topic, notify};
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
@@ -80,7 +80,9 @@ async fn begin(
             server.task_state = Some(task_state);
             store(tx, &mut server, now).await?;
             let task = new_task(NewTask { server: &server, program, caller: &caller, now });
-            Ok(task::insert(tx, &task).await?)
+            task::insert(tx, &task).await?;
+            tx.notice(|| notify::compute::started(&server, &task));
+            Ok(())
         })
     });
     began.await?;

@@ -10,11 +10,10 @@ use updraft_store::identity::revocation;
 
 use super::live::{LiveGrant, LiveToken};
 use super::{effective, live};
+use crate::duty::{self, Duty};
 use crate::policy::Target;
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
-/// How often expired revocations are forgotten.
-const PURGE_PERIOD: Duration = Duration::from_secs(600);
 /// How long after its end a service may still ask about a token, to finish what it began: Keystone's two days.
 pub(super) const EXPIRED_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
 
@@ -110,18 +109,16 @@ pub async fn may_scope_to_system(core: &Core, caller: &Caller) -> Result<bool> {
 }
 
 /// Forgets revocations of tokens that have expired by themselves, until `shutdown` turns true.
-pub async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
-    loop {
-        let now = core.clock.now();
-        let oldest_issue = now.minus(core.config.token_lifetime + EXPIRED_WINDOW);
-        let purge = core.write(move |tx| {
-            Box::pin(async move { Ok(revocation::purge(tx, now.minus(EXPIRED_WINDOW), oldest_issue).await?) })
-        });
-        if let Err(error) = purge.await {
-            tracing::warn!(%error, "expired revocations were not purged");
-        }
-        if tokio::time::timeout(PURGE_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
-            return;
-        }
-    }
+pub async fn purge_loop(core: Core, shutdown: watch::Receiver<bool>) {
+    duty::run(core, Duty::purge("revocation-purge"), shutdown, purge).await;
+}
+
+async fn purge(core: Core) -> Result<()> {
+    let now = core.clock.now();
+    let oldest_issue = now.minus(core.config.token_lifetime + EXPIRED_WINDOW);
+    core.write(move |tx| {
+        Box::pin(async move { Ok(revocation::purge(tx, now.minus(EXPIRED_WINDOW), oldest_issue).await?) })
+    })
+    .await
+    .map(drop)
 }

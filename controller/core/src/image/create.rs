@@ -10,7 +10,7 @@ use super::access::visibility_rule;
 use super::attributes;
 use super::quota::{Payer, Quota};
 use crate::policy::{Service, Target, refusal};
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, notify};
 
 /// Makes an image without data, from the attributes and properties of the request. 409 when the request
 /// chooses an id that is taken.
@@ -30,7 +30,10 @@ pub async fn create(core: &Core, caller: &Caller, mut fields: BTreeMap<String, V
         Box::pin(async move {
             payer.check(tx, Quota::CountTotal, 1).await?;
             match record::insert(tx, &image).await {
-                Ok(()) => Ok(image),
+                Ok(()) => {
+                    tx.notice(|| notify::image::event("create", &image));
+                    Ok(image)
+                }
                 Err(error) if error.kind == StoreErrorKind::Duplicate => {
                     Err(Error::conflict("Duplicate", format!("Image ID {} already exists!", image.id)))
                 }

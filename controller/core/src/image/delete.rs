@@ -4,7 +4,7 @@ use updraft_store::image::{file, record, task};
 use super::access::{allowed, find};
 use super::files;
 use super::import::STORE;
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, notify};
 
 /// Deletes an image and its data; 403 while it is protected. Servers made from it keep their disks.
 ///
@@ -33,6 +33,7 @@ async fn delete_record(core: &Core, caller: Caller, id: String) -> Result<()> {
             file::doom_all(tx, &image.id).await?;
             task::cancel_of_image(tx, &image.id, "The image was deleted.", now).await?;
             record::delete(tx, &image.id).await?;
+            tx.notice(|| notify::image::deleted(&image, now));
             Ok(())
         })
     })

@@ -6,7 +6,7 @@ use updraft_store::{Conn, StoreErrorKind};
 
 use super::access::{Found, find};
 use crate::policy::Target;
-use crate::{Caller, Core, Error, ErrorKind, Result};
+use crate::{Caller, Core, Error, ErrorKind, Result, notify};
 
 /// Offers an image to a project. 409 when it is offered already, 403 unless the image is shared.
 pub async fn create(core: &Core, caller: &Caller, image_id: &str, member_id: String) -> Result<Member> {
@@ -27,7 +27,10 @@ pub async fn create(core: &Core, caller: &Caller, image_id: &str, member_id: Str
             let status = MemberStatus::Pending;
             let member = Member { image_id, member_id, status, created_at: now, updated_at: now };
             match member::insert(tx, &member).await {
-                Ok(()) => Ok(member),
+                Ok(()) => {
+                    tx.notice(|| notify::image::member("create", &member, None));
+                    Ok(member)
+                }
                 Err(error) if error.kind == StoreErrorKind::Duplicate => {
                     let message =
                         format!("Image {} is already shared with {}.", member.image_id, member.member_id);
@@ -84,6 +87,7 @@ pub async fn update(
             member.status = status;
             member.updated_at = now;
             member::update(tx, &member).await?;
+            tx.notice(|| notify::image::member("update", &member, None));
             Ok(member)
         })
     })
@@ -93,6 +97,7 @@ pub async fn update(
 /// Takes the offer back; for the owner.
 pub async fn delete(core: &Core, caller: &Caller, image_id: &str, member_id: &str) -> Result<()> {
     let (caller, image_id, member_id) = (caller.clone(), image_id.to_owned(), member_id.to_owned());
+    let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
             let found = shared(tx, &caller, &image_id).await?;
@@ -100,10 +105,11 @@ pub async fn delete(core: &Core, caller: &Caller, image_id: &str, member_id: &st
             if !may(&found, &caller, "delete_member", &member) {
                 return Err(refusal("delete", &image_id));
             }
-            match member::delete(tx, &image_id, &member_id).await? {
-                true => Ok(()),
-                false => Err(not_found(&member_id)),
+            if !member::delete(tx, &image_id, &member_id).await? {
+                return Err(not_found(&member_id));
             }
+            tx.notice(|| notify::image::member("delete", &member, Some(now)));
+            Ok(())
         })
     })
     .await

@@ -10,7 +10,7 @@ use super::create::{blank, may_add};
 use super::{attributes, import};
 use crate::fetch::Fetcher;
 use crate::policy::Target;
-use crate::{Caller, Core, Error, ErrorKind, Result, Topic};
+use crate::{Caller, Core, Error, ErrorKind, Result, Topic, notify};
 
 /// Policy first: without it nobody learns what a task would look like.
 pub fn may_use(caller: &Caller) -> Result<()> {
@@ -124,6 +124,7 @@ pub async fn create(core: &Core, caller: &Caller, kind: &str, input: Value) -> R
     core.write(move |tx| {
         Box::pin(async move {
             record::insert(tx, &image).await?;
+            tx.notice(|| notify::image::event("create", &image));
             import::begin(tx, &mut image, ImageEvent::DownloadStarted, &begun, now).await
         })
     })

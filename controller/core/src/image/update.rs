@@ -4,7 +4,7 @@ use updraft_store::image::record;
 
 use super::access::{Found, find};
 use super::attributes;
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, notify};
 
 /// One operation of a JSON patch, on one attribute or property.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +105,7 @@ where
             change(&found, &mut image)?;
             image.updated_at = now;
             record::update(tx, &image).await?;
+            tx.notice(|| notify::image::event("update", &image));
             Ok(image)
         })
     })

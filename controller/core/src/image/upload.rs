@@ -13,7 +13,7 @@ use super::access::allowed;
 use super::quota::{Payer, Quota};
 use super::receive::{Arrived, lost_file, receive};
 use super::{files, scan};
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, notify};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
 /// declares, or refers to other files; 413 when it is too large, beyond the project's quota or the disk is full.
@@ -115,6 +115,9 @@ async fn start(core: &Core, caller: &Caller, id: &str, claim: Claim) -> Result<(
             record::update(tx, &image).await?;
             claim.payer.check(tx, Quota::CountUploading, 0).await?;
             file::insert(tx, &file).await?;
+            if event == ImageEvent::UploadStarted {
+                tx.notice(|| notify::image::event("prepare", &image));
+            }
             Ok((image, file))
         })
     })
@@ -163,7 +166,10 @@ async fn activate(
             let Measured { size_bytes, md5, sha512 } = measured;
             image.data = Some(ImageData { size_bytes, virtual_size_bytes, md5, sha512 });
             image.updated_at = now;
-            Ok(record::update(tx, &image).await?)
+            record::update(tx, &image).await?;
+            tx.notice(|| notify::image::event("upload", &image));
+            tx.notice(|| notify::image::event("activate", &image));
+            Ok(())
         })
     })
     .await
@@ -196,7 +202,11 @@ async fn give_up(core: &Core, file: &ImageFile, event: ImageEvent) {
             let Some(status) = image.status.after(event) else { return Ok(()) };
             image.status = status;
             image.updated_at = now;
-            Ok(record::update(tx, &image).await?)
+            record::update(tx, &image).await?;
+            if event == ImageEvent::UploadFailed {
+                tx.notice(|| notify::image::upload_failed(&image, "the upload came to nothing"));
+            }
+            Ok(())
         })
     });
     match released.await {

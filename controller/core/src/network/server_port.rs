@@ -14,7 +14,7 @@ use super::error::group_not_found;
 use super::port::{create_in, delete_in, visible};
 use super::{AVAILABILITY_ZONE, input};
 use crate::policy::Target;
-use crate::{Caller, Error, ErrorKind, Result};
+use crate::{Caller, Error, ErrorKind, Result, notify};
 
 /// Which server, and which of its cards.
 #[derive(Clone, Debug)]
@@ -139,7 +139,9 @@ pub async fn release(tx: &mut Tx, server_id: &str, now: Timestamp) -> Result<()>
 /// The same for one port.
 pub async fn unplug(tx: &mut Tx, port: Port, now: Timestamp) -> Result<()> {
     if port.owned_by_server {
-        return delete_in(tx, &port, now).await;
+        delete_in(tx, &port, now).await?;
+        tx.notice(|| notify::network::port_deleted(&port));
+        return Ok(());
     }
     let mut port = port;
     port.server_id = None;

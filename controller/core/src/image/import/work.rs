@@ -18,7 +18,7 @@ use super::super::{attributes, files, scan};
 use super::remote::{self, RemoteImage};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
 use crate::fetch::Fetcher;
-use crate::{Core, Error, ErrorKind, Result, Topic};
+use crate::{Core, Error, ErrorKind, Result, Topic, notify};
 
 /// How often a worker looks for due imports without having been nudged.
 const POLL: Duration = Duration::from_secs(1);
@@ -241,7 +241,10 @@ impl Worker {
                     image.data = Some(data);
                     take_over(&mut image, origin.as_ref())?;
                     settle(&mut image, ImageEvent::ImportAccepted, "", now)?;
-                    Ok(record::update(tx, &image).await?)
+                    record::update(tx, &image).await?;
+                    tx.notice(|| notify::image::event("upload", &image));
+                    tx.notice(|| notify::image::event("activate", &image));
+                    Ok(())
                 })
             })
             .await
@@ -259,10 +262,12 @@ impl Worker {
                     file::doom_unfinished(tx, &image.id).await?;
                     settle(&mut image, ImageEvent::ImportFailed, STORE, now)?;
                     record::update(tx, &image).await?;
-                    match task::advance(tx, &next, &held.owner, held.step).await? {
-                        true => Ok(()),
-                        false => Err(lease_lost()),
+                    if !task::advance(tx, &next, &held.owner, held.step).await? {
+                        return Err(lease_lost());
                     }
+                    let reason = next.message.unwrap_or_default();
+                    tx.notice(|| notify::image::upload_failed(&image, &reason));
+                    Ok(())
                 })
             })
             .await
