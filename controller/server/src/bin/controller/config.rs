@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use updraft_core::fetch::FetchRules;
 use updraft_core::identity::federation::{JwksSource, OidcIssuer};
-use updraft_core::{PasswordHashing, Policy, RateLimits, SecurityCompliance};
+use updraft_core::{Bus, PasswordHashing, Policy, RateLimits, SecurityCompliance};
 use updraft_store::{DatabaseUrl, StoreError};
 
+use crate::bus::{self, BusSection};
 use crate::compliance::Compliance;
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
@@ -83,6 +84,8 @@ pub struct Config {
     /// Where tenants' URLs may lead.
     #[serde(default)]
     web_download: WebDownload,
+    /// The broker that several controllers and outside consumers share; without it nudges stay in the process.
+    bus: Option<BusSection>,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -234,6 +237,7 @@ impl Config {
         }
         self.oidc_issuers()?;
         self.database()?;
+        self.bus()?;
         self.admin_password()?;
         self.host_credential()?;
         self.agent_authority()?;
@@ -266,6 +270,17 @@ impl Config {
             }
             Some(password) => Ok(url.with_password(&password)),
             None => Ok(url),
+        }
+    }
+
+    /// What carries nudges and notifications.
+    pub fn bus(&self) -> Result<Bus, Error> {
+        match &self.bus {
+            None => Ok(Bus::default()),
+            Some(section) => {
+                let password = self.secret("bus.password_file", section.password_file.as_deref())?;
+                section.bus(password.as_deref()).map_err(|problem| Error::setting(&self.path, problem))
+            }
         }
     }
 
@@ -333,6 +348,10 @@ impl Config {
             rate_limits: self.rate_limits,
             security_compliance: self.security_compliance()?,
             policy: self.policy()?,
+            max_waiting_notifications: self
+                .bus
+                .as_ref()
+                .map_or_else(bus::default_max_waiting_notifications, |bus| bus.max_waiting_notifications),
         })
     }
 }
@@ -392,12 +411,20 @@ mod tests {
             ("policy_file = '/nonexistent/policy.yaml'", "policy.yaml"),
             ("allowed_origins = ['*']", "allowed_origins"),
             ("allowed_origins = ['https://dashboard.example/path']", "allowed_origins"),
+            ("bus = { url = 'http://broker' }", "bus.url"),
+            ("bus = { url = 'amqp://cloud:secret@broker/' }", "bus.url"),
+            ("bus = { url = 'amqp://cloud@broker/', topic = '' }", "bus.topic"),
+            ("bus = { url = 'amqp://cloud@broker/', exchange = 'amq.topic' }", "bus.exchange"),
+            ("bus = { url = 'amqp://cloud@broker/', ca_file = '/nonexistent/ca' }", "bus.ca_file"),
+            ("bus = { url = 'amqp://cloud@broker/', password_file = '/dev/null' }", "bus.password_file"),
+            ("bus = { url = 'amqp://cloud@broker/', max_waiting_notifications = 0 }", "max_waiting"),
+            ("bus = { uri = 'amqp://cloud@broker/' }", "uri"),
             ("[rate_limits]\nrequests_per_planet = 1", "requests_per_planet"),
             ("[security_compliance]\npassword_regex = 'a(?=b)'", "password_regex"),
             ("[security_compliance]\nlockout_failure_attempts = 0", "lockout_failure_attempts"),
         ] {
             let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();
-            assert!(problem.contains(named), "{line}: {problem}");
+            assert!(problem.contains(named) && !problem.contains("secret"), "{line}: {problem}");
         }
     }
 }
