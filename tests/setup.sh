@@ -17,6 +17,7 @@ PATH=$PATH:$cargo_bin
 rust_version=1.95
 openstackclient_version=10.5.0
 keystonemiddleware_version=10.12.0
+oslo_messaging_version=18.3.1
 tempest_version=47.0.0
 bpf_linker_version=0.13.0
 cargo_deny_version=0.20.2
@@ -187,8 +188,9 @@ finish_group() {
         compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || refresh_lists
         ;;
     client)
-        python_program venv openstack "the demo and the tests drive the cloud with it, and its middleware must take our tokens" \
-            "python-openstackclient==$openstackclient_version" "keystonemiddleware==$keystonemiddleware_version"
+        python_program venv openstack "the demo and the tests drive the cloud with it; its middleware must take our tokens, its listeners our notifications" \
+            "python-openstackclient==$openstackclient_version" "keystonemiddleware==$keystonemiddleware_version" \
+            "oslo.messaging==$oslo_messaging_version"
         ;;
     ebpf)
         # Its build asks the llvm-config that it finds first.
@@ -209,11 +211,11 @@ finish_group() {
 
 # python_program VENV PROGRAM REASON PACKAGE==VERSION...: from the Python package index, into a folder of its own.
 python_program() {
-    local venv=$cache/$1 program=$2 reason=$3 wanted complete=yes
+    local venv=$cache/$1 program=$2 reason=$3 wanted name complete=yes
     shift 3
     for wanted in "$@"; do
-        wanted=${wanted//-/_}
-        compgen -G "$venv/lib/python3*/site-packages/${wanted/==/-}.dist-info" >/dev/null || complete=no
+        name=${wanted%%==*}
+        compgen -G "$venv/lib/python3*/site-packages/${name//[-.]/_}-${wanted##*==}.dist-info" >/dev/null || complete=no
     done
     [ $complete = yes ] && [ -x "$venv/bin/$program" ] && return
     say "installing $* into $venv: $reason"
