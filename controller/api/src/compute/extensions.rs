@@ -1,13 +1,13 @@
 //! `/extensions`: what of Nova's old extensions is offered. Clients look for these aliases.
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Error;
 use updraft_core::policy::Target;
-use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Auth};
+use crate::routes::{Routes, get};
 
 const RULE: &str = "os_compute_api:extensions";
 
@@ -38,8 +38,8 @@ const OFFERED: [(&str, &str); 23] = [
     ("os-user-data", "UserData"),
 ];
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
 }
 
 fn view((alias, name): (&str, &str)) -> Value {

@@ -1,12 +1,11 @@
 //! `/flavors`
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Error;
 use updraft_core::compute::flavor::{self, FlavorFilter};
-use updraft_core::{Core, Error};
 use updraft_model::compute::Flavor;
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::flavor::{
@@ -16,21 +15,50 @@ use updraft_wire::compute::flavor::{
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Form};
+use crate::routes::{Routes, SchemaOf, get, post};
 
 /// Items in one answer.
 const MOST: u32 = 1000;
 /// From 2.7 on a public flavor cannot be given to a project.
 const PUBLIC_IS_CONFLICT_SINCE: u16 = 7;
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/flavors", get(list).post(create))
-        .route("/flavors/detail", get(detail))
-        .route("/flavors/{id}", get(show).put(update).delete(delete))
-        .route("/flavors/{id}/action", post(action))
+/// What a list may be asked.
+const LISTED: [&str; 7] = ["is_public", "limit", "marker", "minDisk", "minRam", "sort_dir", "sort_key"];
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route(
+            "/flavors",
+            get(list)
+                .queries(LISTED)
+                .post(create)
+                .status(200)
+                .takes(SchemaOf::of::<CreateFlavor>().under("flavor")),
+        )
+        .route("/flavors/detail", get(detail).queries(LISTED))
+        .route(
+            "/flavors/{id}",
+            get(show)
+                .put(update)
+                .takes(SchemaOf::of::<UpdateFlavor>().under("flavor"))
+                .delete(delete)
+                .status(202),
+        )
+        .route("/flavors/{id}/action", post(action).status(200))
         .route("/flavors/{id}/os-flavor-access", get(list_access))
-        .route("/flavors/{id}/os-extra_specs", get(list_specs).post(add_specs))
-        .route("/flavors/{id}/os-extra_specs/{key}", get(show_spec).put(set_spec).delete(delete_spec))
+        .route(
+            "/flavors/{id}/os-extra_specs",
+            get(list_specs).post(add_specs).status(200).takes(specs().under("extra_specs")),
+        )
+        .route(
+            "/flavors/{id}/os-extra_specs/{key}",
+            get(show_spec).put(set_spec).takes(specs()).delete(delete_spec).status(200).gives_nothing(),
+        )
+}
+
+/// Texts, or numbers that are taken for texts, by their names.
+fn specs() -> SchemaOf {
+    SchemaOf::json(json!({"type": "object", "additionalProperties": {"type": ["string", "number"]}}))
 }
 
 fn view(flavor: Flavor, with_extra_specs: bool) -> FlavorView {

@@ -1,12 +1,11 @@
 //! `/os-services`, `/os-hypervisors`, `/os-aggregates`, `/os-availability-zone`
 
+use axum::Json;
 use axum::extract::Path;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use serde_json::{Value, json};
 use updraft_compute_api::path::HOST_DOWN_AFTER_S;
+use updraft_core::Error;
 use updraft_core::compute::host_admin::{self, HostChange, HostDetail, Purpose};
-use updraft_core::{Core, Error};
 use updraft_model::compute::DEFAULT_AVAILABILITY_ZONE;
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::host::{HostView, UpdateService, availability_zones, statistics};
@@ -14,18 +13,22 @@ use updraft_wire::compute::host::{HostView, UpdateService, availability_zones, s
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Fault, Form};
+use crate::routes::{Routes, SchemaOf, get, put};
 
 const SERVERS_IN_QUERY_SINCE: u16 = 53;
 const LAST_WITH_STATISTICS: u16 = 87;
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/os-services", get(services))
-        .route("/os-services/{id}", put(update_service))
-        .route("/os-hypervisors", get(hypervisors))
-        .route("/os-hypervisors/detail", get(hypervisors_detail))
+/// What a list of hypervisors may be asked, from 2.53 on.
+const HYPERVISORS: [&str; 2] = ["hypervisor_hostname_pattern", "with_servers"];
+
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/os-services", get(services).queries(["host", "binary"]))
+        .route("/os-services/{id}", put(update_service).takes(SchemaOf::of::<UpdateService>()))
+        .route("/os-hypervisors", get(hypervisors).queries(HYPERVISORS))
+        .route("/os-hypervisors/detail", get(hypervisors_detail).queries(HYPERVISORS))
         .route("/os-hypervisors/statistics", get(hypervisor_statistics))
-        .route("/os-hypervisors/{id}", get(hypervisor))
+        .route("/os-hypervisors/{id}", get(hypervisor).queries(["with_servers"]))
         .route("/os-aggregates", get(aggregates))
         .route("/os-availability-zone", get(zones))
         .route("/os-availability-zone/detail", get(zones_detail))

@@ -1,18 +1,17 @@
 //! `/limits`
 
-use axum::routing::get;
-use axum::{Json, Router};
+use axum::Json;
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::compute::quota;
 use updraft_wire::compute::limits;
 
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Call, Form};
+use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/limits", get(show))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/limits", get(show))
 }
 
 async fn show(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {

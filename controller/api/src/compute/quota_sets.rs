@@ -1,22 +1,32 @@
 //! `/os-quota-sets`
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::{Value, json};
+use updraft_core::Error;
 use updraft_core::compute::quota;
-use updraft_core::{Core, Error};
 use updraft_wire::compute::limits::{quota_set, read_quota_set};
 
 use super::version::Version;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, SchemaOf, get};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/os-quota-sets/{project_id}", get(show).put(update).delete(reset))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route(
+            "/os-quota-sets/{project_id}",
+            get(show).put(update).takes(quota_set_schema()).delete(reset).status(202),
+        )
         .route("/os-quota-sets/{project_id}/detail", get(detail))
         .route("/os-quota-sets/{project_id}/defaults", get(defaults))
+}
+
+/// New limits by resource; -1 is no limit.
+fn quota_set_schema() -> SchemaOf {
+    let limits = json!({"type": "object", "properties": {"force": {"type": "boolean"}},
+                        "additionalProperties": {"type": "integer", "minimum": -1}});
+    SchemaOf::json(limits).under("quota_set")
 }
 
 async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {

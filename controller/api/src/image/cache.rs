@@ -1,18 +1,17 @@
 //! `/v2/cache`: this image service has no cache of its own, and says so as a Glance without one does. What hosts keep
 //! converted they fetch and give up by themselves, by their plan alone, so nothing is ever served past policy.
 
-use axum::Router;
-use axum::routing::{any, delete, get, post};
+use updraft_core::Error;
 use updraft_core::policy::Target;
-use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Call};
+use crate::routes::{Routes, any, delete, get, post};
 
-pub(super) fn routes() -> Router<Core> {
+pub(super) fn routes() -> Routes {
     let all = get(|call: Call| absent(call, "cache_list")).delete(|call: Call| absent(call, "cache_delete"));
     let one = delete(|call: Call| absent(call, "cache_delete")).put(|call: Call| absent(call, "cache_image"));
     let older = || any(|call: Call| absent(call, "manage_image_cache"));
-    Router::new()
+    Routes::new()
         .route("/cache", all)
         .route("/cache/{image_id}", one)
         .route("/cache/nodes/{image_id}", get(|call: Call| absent(call, "list_cached_nodes")))

@@ -2,23 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::{delete, get};
-use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Core;
 use updraft_core::image::import::{METHODS, STORE};
 use updraft_core::image::{self, Usage, location};
 
 use crate::http::{Answer, Call};
+use crate::routes::{Routes, delete, get};
 
 /// Pieces in which the store hands data out, in bytes.
 const CHUNK_BYTES: u64 = 256 << 10;
 const DESCRIPTION: &str = "The controller's own disk";
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/info/import", get(import_methods))
         .route("/info/stores", get(stores))
         .route("/info/stores/detail", get(stores_detail))

@@ -1,21 +1,27 @@
 //! `/v2/images/{id}/members`
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::{Value, json};
+use updraft_core::Error;
 use updraft_core::image::member;
-use updraft_core::{Core, Error};
 use updraft_model::image::{Member, MemberStatus};
 use updraft_wire::image::{MemberList, MemberView};
 
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, SchemaOf, get};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/images/{image_id}/members", get(list).post(create))
-        .route("/images/{image_id}/members/{member_id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/images/{image_id}/members", get(list).post(create).takes(text("member"))).route(
+        "/images/{image_id}/members/{member_id}",
+        get(show).put(update).takes(text("status")).delete(delete),
+    )
+}
+
+/// An object with this one text.
+fn text(key: &'static str) -> SchemaOf {
+    SchemaOf::json(json!({"type": "string", "minLength": 1})).under(key)
 }
 
 fn invalid(message: &str) -> Error {

@@ -14,13 +14,11 @@ mod tests;
 
 pub use images::send;
 
-use axum::Router;
-use axum::routing::get;
-use updraft_core::Core;
+use crate::routes::{Routes, get};
 
 /// What is served below `/image`.
-pub fn routes() -> Router<Core> {
-    let v2 = Router::new()
+pub fn routes() -> Routes {
+    let v2 = Routes::new()
         .merge(images::routes())
         .merge(members::routes())
         .merge(info::routes())
@@ -28,8 +26,8 @@ pub fn routes() -> Router<Core> {
         .merge(metadefs::routes())
         .merge(tasks::routes())
         .merge(cache::routes());
-    Router::new()
-        .route("/", get(discovery::multiple_choices))
-        .route("/versions", get(discovery::versions))
+    Routes::new()
+        .route("/", get(discovery::multiple_choices).public().status(300))
+        .route("/versions", get(discovery::versions).public())
         .nest("/v2", v2)
 }

@@ -1,25 +1,27 @@
 //! `/v2/tasks`: by default for administrators.
 
+use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::image::task::{self, TaskQuery};
-use updraft_core::{Core, Error, ErrorKind};
+use updraft_core::{Error, ErrorKind};
 use updraft_model::id::is_uuid;
 use updraft_model::image::{ImageTask, ImageTaskKind, ImageTaskStatus};
 use updraft_wire::image::{TaskCreate, TaskList, TaskStub, TaskView};
 
 use super::images::query::{Pairs, limit};
 use crate::http::{Answer, Body, Call, Fault};
+use crate::routes::{Routes, SchemaOf, get};
 
 /// What a list may be sorted by.
 const SORT_KEYS: [&str; 2] = ["created_at", "updated_at"];
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/tasks", get(list).post(create)).route("/tasks/{task_id}", get(show).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/tasks", get(list).post(create).takes(SchemaOf::of::<TaskCreate>()))
+        .route("/tasks/{task_id}", get(show).delete(delete).refused())
 }
 
 fn stub(task: &ImageTask) -> TaskStub {

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
@@ -13,6 +14,7 @@ use updraft_wire::network::{FixedIpView, Items, StandardView, read_items, read_o
 
 use super::list::ListQuery;
 use crate::http::{Answer, Fault};
+use crate::routes::SchemaOf;
 
 /// The key around one item, and around several.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,17 @@ impl<V: Serialize> Serialize for Shown<V> {
 }
 
 impl Names {
+    /// What [`Names::items`] reads.
+    pub fn items_schema<T: JsonSchema>(self) -> SchemaOf {
+        let many = SchemaOf::of::<T>().listed().under(self.many);
+        self.item_schema::<T>().or(many)
+    }
+
+    /// What [`Names::item`] reads.
+    pub fn item_schema<T: JsonSchema>(self) -> SchemaOf {
+        SchemaOf::of::<T>().under(self.one)
+    }
+
     /// Reads the body of a POST: the requests, and whether they came as a list.
     pub fn items<T: DeserializeOwned>(self, body: Value) -> Answer<(Vec<T>, bool)> {
         match read_items(body, self.one, self.many).map_err(invalid)? {

@@ -1,20 +1,18 @@
 //! `/v2.0/availability_zones`
 
-use axum::Router;
-use axum::routing::get;
 use serde_json::json;
-use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::policy::Target;
 
 use super::answer::Names;
 use super::list::ListQuery;
 use crate::http::{Answer, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "availability_zone", many: "availability_zones" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new().route("/availability_zones", get(list))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/availability_zones", get(list))
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {

@@ -1,25 +1,29 @@
 //! `/v2.0/floatingips`
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::network::floating_ip::{self, Detail, FloatingIpFilter};
 use updraft_model::network::Port;
-use updraft_wire::network::{FloatingIpView, PortDetails};
+use updraft_wire::network::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
 
 use super::answer::{Names, Shown, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "floatingip", many: "floatingips" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/floatingips", get(list).post(create))
-        .route("/floatingips/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route(
+            "/floatingips",
+            get(list).post(create).status(201).takes(NAMES.items_schema::<CreateFloatingIp>()),
+        )
+        .route(
+            "/floatingips/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<UpdateFloatingIp>()).delete(delete),
+        )
 }
 
 fn view(call: &Call, detail: Detail) -> Shown<FloatingIpView> {

@@ -20,14 +20,12 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-use axum::Router;
-use axum::routing::get;
-use updraft_core::Core;
+use crate::routes::{Routes, get};
 
 /// What is served below the service's prefix.
-pub fn routes() -> Router<Core> {
-    let v2 = Router::new()
-        .route("/", get(discovery::resources))
+pub fn routes() -> Routes {
+    let v2 = Routes::new()
+        .route("/", get(discovery::resources).public())
         .merge(extensions::routes())
         .merge(networks::routes())
         .merge(subnets::routes())
@@ -40,5 +38,5 @@ pub fn routes() -> Router<Core> {
         .merge(availability_zones::routes())
         .merge(agents::routes())
         .merge(tags::routes());
-    Router::new().route("/", get(discovery::versions)).nest("/v2.0", v2)
+    Routes::new().route("/", get(discovery::versions).public()).nest("/v2.0", v2)
 }

@@ -1,26 +1,27 @@
 //! `/v2.0/networks`
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::network::network::{self, NetworkFilter};
 use updraft_model::network::Network;
-use updraft_wire::network::{NetworkView, Provider};
+use updraft_wire::network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
 
 use super::answer::{Names, Shown, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "network", many: "networks" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/networks", get(list).post(create))
-        .route("/networks/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/networks", get(list).post(create).status(201).takes(NAMES.items_schema::<CreateNetwork>()))
+        .route(
+            "/networks/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<UpdateNetwork>()).delete(delete),
+        )
 }
 
 fn view(call: &Call, network: Network) -> Shown<NetworkView> {

@@ -1,26 +1,27 @@
 //! `/v2.0/ports`
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde_json::{Map, Value};
+use updraft_core::Error;
 use updraft_core::network::DNS_DOMAIN;
 use updraft_core::network::port::{self, PortFilter};
-use updraft_core::{Core, Error};
 use updraft_model::network::Port;
-use updraft_wire::network::{AddressPairView, Binding, DhcpOptionFields, DnsAssignment, PortView};
+use updraft_wire::network::{
+    AddressPairView, Binding, CreatePort, DhcpOptionFields, DnsAssignment, PortView, UpdatePort,
+};
 
 use super::answer::{Names, Shown, fixed_ips, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "port", many: "ports" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/ports", get(list).post(create))
-        .route("/ports/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/ports", get(list).post(create).status(201).takes(NAMES.items_schema::<CreatePort>()))
+        .route("/ports/{id}", get(show).put(update).takes(NAMES.item_schema::<UpdatePort>()).delete(delete))
 }
 
 fn view(port: Port) -> PortView {

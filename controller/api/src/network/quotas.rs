@@ -2,23 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Error;
 use updraft_core::network::quota;
-use updraft_core::{Core, Error};
 
 use super::answer::Names;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "quota", many: "quotas" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/quotas", get(list))
-        .route("/quotas/{id}", get(show).put(update).delete(delete))
+        .route(
+            "/quotas/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<BTreeMap<String, i64>>()).delete(delete),
+        )
         .route("/quotas/{id}/default", get(defaults))
         // Horizon and neutronclient have always sent a suffix here.
         .route("/quotas/{id}/details", get(details))

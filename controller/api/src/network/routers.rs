@@ -1,31 +1,38 @@
 //! `/v2.0/routers`, with `add_router_interface`, `add_extraroutes` and their opposites
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::network::router::{self, RouterFilter};
 use updraft_core::network::router_interface::{self, Interface};
-use updraft_wire::network::{GatewayView, InterfaceFields, InterfaceView, RouterView, UpdateRouter};
+use updraft_wire::network::{
+    CreateRouter, GatewayView, InterfaceFields, InterfaceView, RouterView, UpdateRouter,
+};
 
 use super::answer::{Names, Shown, fixed_ips, standard};
 use super::list::ListQuery;
 use super::subnets::routes_view;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get, put};
 
 const NAMES: Names = Names { one: "router", many: "routers" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/routers", get(list).post(create))
-        .route("/routers/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/routers", get(list).post(create).status(201).takes(NAMES.items_schema::<CreateRouter>()))
+        .route(
+            "/routers/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<UpdateRouter>()).delete(delete),
+        )
         .route("/routers/{id}/add_router_interface", put(add_interface))
         .route("/routers/{id}/remove_router_interface", put(remove_interface))
-        .route("/routers/{id}/add_extraroutes", put(add_routes))
-        .route("/routers/{id}/remove_extraroutes", put(remove_routes))
+        .route("/routers/{id}/add_extraroutes", put(add_routes).takes(NAMES.item_schema::<UpdateRouter>()))
+        .route(
+            "/routers/{id}/remove_extraroutes",
+            put(remove_routes).takes(NAMES.item_schema::<UpdateRouter>()),
+        )
 }
 
 fn view(call: &Call, router: updraft_model::network::Router) -> Shown<RouterView> {

@@ -1,26 +1,30 @@
 //! `/v2.0/security-groups`
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde_json::Value;
-use updraft_core::Core;
 use updraft_core::network::security_group::{self, SecurityGroupFilter};
 use updraft_model::network::SecurityGroup;
-use updraft_wire::network::SecurityGroupView;
+use updraft_wire::network::{CreateSecurityGroup, SecurityGroupView, UpdateSecurityGroup};
 
 use super::answer::{Names, Shown, standard};
 use super::list::ListQuery;
 use super::security_group_rules;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "security_group", many: "security_groups" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/security-groups", get(list).post(create))
-        .route("/security-groups/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route(
+            "/security-groups",
+            get(list).post(create).status(201).takes(NAMES.items_schema::<CreateSecurityGroup>()),
+        )
+        .route(
+            "/security-groups/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<UpdateSecurityGroup>()).delete(delete),
+        )
 }
 
 fn view(call: &Call, group: SecurityGroup) -> Shown<SecurityGroupView> {

@@ -1,25 +1,27 @@
 //! `/v2.0/subnets`
 
-use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
 use serde_json::Value;
+use updraft_core::Error;
 use updraft_core::network::subnet::{self, SubnetFilter};
-use updraft_core::{Core, Error};
 use updraft_model::network::{AllocationPool, HostRoute, Ipv6Mode, Subnet};
-use updraft_wire::network::{PoolFields, RouteFields, SubnetView};
+use updraft_wire::network::{CreateSubnet, PoolFields, RouteFields, SubnetView, UpdateSubnet};
 
 use super::answer::{Names, Shown, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "subnet", many: "subnets" };
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/subnets", get(list).post(create))
-        .route("/subnets/{id}", get(show).put(update).delete(delete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/subnets", get(list).post(create).status(201).takes(NAMES.items_schema::<CreateSubnet>()))
+        .route(
+            "/subnets/{id}",
+            get(show).put(update).takes(NAMES.item_schema::<UpdateSubnet>()).delete(delete),
+        )
 }
 
 fn view(subnet: Subnet) -> SubnetView {

@@ -1,18 +1,18 @@
 //! `/v2.0/{collection}/{id}/tags`
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use updraft_core::Core;
 use updraft_core::network::tag::{self, Change, Kind};
 
 use crate::http::{Answer, Body, Call, Fault};
+use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Router<Core> {
-    let mut routes = Router::new();
+pub(super) fn routes() -> Routes {
+    let mut routes = Routes::new();
     for collection in
         ["networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security_groups"]
     {
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Core> {
     routes
 }
 
-fn of_collection(collection: &str, kind: Kind) -> Router<Core> {
+fn of_collection(collection: &str, kind: Kind) -> Routes {
     let all = get(move |call: Call, path: Path<String>| list(call, kind, path))
         .put(move |call: Call, path: Path<String>, body: Body<Tags>| replace(call, kind, path, body))
         .post(move |call: Call, path: Path<String>, body: Body<Tags>| add_all(call, kind, path, body))
@@ -30,12 +30,12 @@ fn of_collection(collection: &str, kind: Kind) -> Router<Core> {
     let one = get(move |call: Call, path: Path<(String, String)>| confirm(call, kind, path))
         .put(move |call: Call, path: Path<(String, String)>| add(call, kind, path))
         .delete(move |call: Call, path: Path<(String, String)>| remove(call, kind, path));
-    Router::new()
+    Routes::new()
         .route(&format!("/{collection}/{{id}}/tags"), all)
         .route(&format!("/{collection}/{{id}}/tags/{{tag}}"), one)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct Tags {
     tags: Vec<String>,
 }

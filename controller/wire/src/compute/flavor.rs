@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -101,7 +102,7 @@ impl FlavorView {
 }
 
 /// `POST /flavors`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct CreateFlavor {
     pub name: String,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -144,7 +145,7 @@ impl CreateFlavor {
 }
 
 /// `PUT /flavors/{id}`, from 2.55 on.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct UpdateFlavor {
     pub description: Option<String>,
 }
@@ -156,7 +157,7 @@ impl UpdateFlavor {
 }
 
 /// `POST /flavors/{id}/action`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub enum FlavorAction {
     #[serde(rename = "addTenantAccess")]

@@ -1,5 +1,6 @@
 //! Key pairs (API reference, "Keypairs").
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,7 +22,7 @@ const MEMBERS: &[Field] = &[
 ];
 
 /// `POST /os-keypairs`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct CreateKeyPair {
     pub name: String,
     /// Without it the service makes the pair; no longer from 2.92 on.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -340,7 +341,7 @@ const UPDATE_REQUEST: &[Field] = &[
 ];
 
 /// `PUT /servers/{id}`. A double option tells "set to null" from "not said".
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UpdateServer {
     pub name: Option<String>,
@@ -433,7 +434,7 @@ pub const LIST_QUERY: &[Field] = &[
 ];
 
 /// `"reboot": {"type": …}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
     #[serde(rename = "type")]
@@ -441,14 +442,14 @@ pub struct Reboot {
 }
 
 /// `"os-getConsoleOutput": {"length": …}`; -1 and nothing mean "all".
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleOutput {
     pub length: Option<Value>,
 }
 
 /// `"remote_console": {"protocol": …, "type": …}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteConsole {
     pub protocol: String,
@@ -457,7 +458,7 @@ pub struct RemoteConsole {
 }
 
 /// `"os-getVNCConsole": {"type": …}` and its like, before 2.6.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyConsole {
     #[serde(rename = "type")]
@@ -465,21 +466,21 @@ pub struct LegacyConsole {
 }
 
 /// `"addSecurityGroup": {"name": …}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedGroup {
     pub name: String,
 }
 
 /// `"os-resetState": {"state": …}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResetState {
     pub state: String,
 }
 
 /// `"lock": {"locked_reason": …}` from 2.73 on.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LockRequest {
     pub locked_reason: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -85,7 +86,7 @@ pub struct CreateServer {
 }
 
 /// The plain members of `server`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub struct NewServer {
     pub name: String,
     #[serde(rename = "imageRef", default)]
@@ -145,7 +146,7 @@ pub enum Networks {
 }
 
 /// One of `networks`: a network or a port.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub struct RequestedNetwork {
     #[serde(rename = "uuid", default)]
     pub network_id: Option<String>,
@@ -158,7 +159,7 @@ pub struct RequestedNetwork {
 }
 
 /// One of `block_device_mapping_v2`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 pub struct BlockDevice {
     #[serde(default)]
     pub source_type: Option<String>,
@@ -172,7 +173,7 @@ pub struct BlockDevice {
     pub volume_size: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct NamedGroup {
     name: String,
 }

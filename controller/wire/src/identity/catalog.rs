@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -5,12 +6,12 @@ use super::SelfLink;
 use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct RegionRequest {
     pub region: RegionFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RegionFields {
     pub id: Option<String>,
@@ -37,13 +38,13 @@ pub struct RegionView {
     pub extra: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ServiceRequest {
     #[serde(deserialize_with = "not_empty")]
     pub service: ServiceFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServiceFields {
     #[serde(rename = "type", deserialize_with = "not_null")]
@@ -76,13 +77,13 @@ pub struct ServiceView {
     pub extra: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct EndpointRequest {
     #[serde(deserialize_with = "not_empty")]
     pub endpoint: EndpointFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EndpointFields {
     #[serde(deserialize_with = "not_null")]

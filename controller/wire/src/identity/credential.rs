@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::not_empty;
@@ -7,13 +8,13 @@ use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/credentials` and `PATCH /v3/credentials/{id}`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct CredentialRequest {
     #[serde(deserialize_with = "not_empty")]
     pub credential: CredentialFields,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CredentialFields {
     /// Only for comparison with the path's.
@@ -43,7 +44,7 @@ pub struct CredentialView {
 }
 
 /// `POST /v3/users/{user_id}/credentials/OS-EC2`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Ec2Request {
     pub tenant_id: Option<String>,
 }
@@ -70,7 +71,7 @@ pub struct Ec2View {
 }
 
 /// `POST /v3/ec2tokens` and `POST /v3/s3tokens`; the three keys mean the same.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SignedRequest {
     #[serde(alias = "credential", alias = "ec2Credentials")]
@@ -78,7 +79,7 @@ pub struct SignedRequest {
 }
 
 /// What a front door knows of a signed request; what is missing makes the signature not hold.
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SignedFields {
     pub access: Option<String>,

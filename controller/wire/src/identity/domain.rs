@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -6,13 +7,13 @@ use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/domains` and `PATCH /v3/domains/{id}`. A field that is absent keeps its value, or its default.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct DomainRequest {
     #[serde(deserialize_with = "not_empty")]
     pub domain: DomainFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct DomainFields {
     #[serde(deserialize_with = "not_null")]

@@ -1,19 +1,20 @@
 //! `POST /v3/auth/tokens`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct AuthRequest {
     pub auth: Auth,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct Auth {
     pub identity: Identity,
     pub scope: Option<ScopeRequest>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct Identity {
     pub methods: Vec<String>,
     pub password: Option<PasswordMethod>,
@@ -23,7 +24,7 @@ pub struct Identity {
 }
 
 /// By id, or by name and user.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct AppCredentialMethod {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -34,20 +35,20 @@ pub struct AppCredentialMethod {
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct OwnerRef {
     pub id: Option<String>,
     pub name: Option<String>,
     pub domain: Option<DomainRef>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct TotpMethod {
     pub user: TotpUserRef,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct TotpUserRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -55,18 +56,18 @@ pub struct TotpUserRef {
     pub passcode: String,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct PasswordMethod {
     pub user: UserRef,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct TokenMethod {
     pub id: String,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct UserRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -75,14 +76,14 @@ pub struct UserRef {
 }
 
 /// By id or by name.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct DomainRef {
     pub id: Option<String>,
     pub name: Option<String>,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ProjectRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -91,7 +92,7 @@ pub struct ProjectRef {
 
 /// `"unscoped"`, or an object with one of the keys.
 #[allow(clippy::large_enum_variant, reason = "one per login, and gone with it")]
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ScopeRequest {
     Word(String),
@@ -106,7 +107,7 @@ pub enum ScopeRequest {
     },
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct TrustRef {
     pub id: String,
 }

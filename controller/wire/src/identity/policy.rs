@@ -1,16 +1,17 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SelfLink;
 use super::attributes::not_empty;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct PolicyRequest {
     #[serde(deserialize_with = "not_empty")]
     pub policy: PolicyFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PolicyFields {
     /// Text; clients of old send an object, which is kept as its text.

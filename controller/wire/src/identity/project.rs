@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -6,12 +7,12 @@ use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/projects` and `PATCH /v3/projects/{id}`. A field that is absent keeps its value, or its default.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ProjectRequest {
     pub project: ProjectFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProjectFields {
     #[serde(deserialize_with = "not_null")]
@@ -78,7 +79,7 @@ pub struct TagList {
 }
 
 /// `PUT /v3/projects/{id}/tags`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TagsRequest {
     pub tags: Vec<String>,

@@ -1,14 +1,15 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ListLinks, RoleKey, RoleView, SelfLink};
 
 /// `POST /v3/OS-TRUST/trusts`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct TrustRequest {
     pub trust: TrustFields,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct TrustFields {
     pub trustor_user_id: String,
     pub trustee_user_id: String,

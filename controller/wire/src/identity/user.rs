@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,13 +8,13 @@ use crate::nullable;
 
 /// `POST /v3/users` and `PATCH /v3/users/{id}`. A field that is absent keeps its value, or its default; one
 /// that is null is cleared.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct UserRequest {
     #[serde(deserialize_with = "not_empty")]
     pub user: UserFields,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UserFields {
     #[serde(deserialize_with = "not_null")]
@@ -42,12 +43,12 @@ pub struct UserFields {
 }
 
 /// `POST /v3/users/{id}/password`.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 pub struct PasswordRequest {
     pub user: PasswordFields,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordFields {
     pub password: String,

@@ -1,9 +1,10 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardView;
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateFloatingIp {
     pub floating_network_id: String,
@@ -20,7 +21,7 @@ pub struct CreateFloatingIp {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateFloatingIp {
     pub description: Option<String>,

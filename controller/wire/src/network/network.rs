@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardView;
 use super::field::{flag, integer};
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateNetwork {
     #[serde(alias = "tenant_id")]
@@ -34,7 +35,7 @@ pub struct CreateNetwork {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateNetwork {
     pub name: Option<String>,

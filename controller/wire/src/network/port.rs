@@ -1,3 +1,4 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -5,7 +6,7 @@ use super::StandardView;
 use super::field::{flag, integer};
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePort {
     pub network_id: String,
@@ -35,7 +36,7 @@ pub struct CreatePort {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdatePort {
     pub name: Option<String>,
@@ -63,21 +64,21 @@ pub struct UpdatePort {
 }
 
 /// An address that is asked for: any of a subnet, one by name, or both.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FixedIpFields {
     pub subnet_id: Option<String>,
     pub ip_address: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddressPairFields {
     pub ip_address: String,
     pub mac_address: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DhcpOptionFields {
     pub opt_name: String,

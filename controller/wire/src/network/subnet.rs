@@ -1,10 +1,11 @@
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field::{flag, integer};
 use super::{RouteFields, StandardView};
 use crate::nullable;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSubnet {
     pub network_id: String,
@@ -32,7 +33,7 @@ pub struct CreateSubnet {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSubnet {
     pub name: Option<String>,
@@ -47,7 +48,7 @@ pub struct UpdateSubnet {
     pub service_types: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolFields {
     pub start: String,

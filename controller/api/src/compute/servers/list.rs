@@ -18,6 +18,11 @@ const MOST: u32 = 1000;
 const STRICT_STATUS_SINCE: u16 = 38;
 const TAGS_SINCE: u16 = 26;
 
+/// What a list may be asked, in any microversion.
+pub(super) fn parameters() -> impl Iterator<Item = &'static str> {
+    LIST_QUERY.iter().map(|field| field.name)
+}
+
 pub(super) async fn brief(
     call: Call,
     Version(version): Version,

@@ -2,29 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use updraft_core::Error;
 use updraft_core::compute::server::{MetadataChange, change_metadata};
-use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/servers/{id}/metadata", get(list).post(merge).put(replace))
         .route("/servers/{id}/metadata/{key}", get(show).put(set).delete(delete))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata {
     metadata: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Item {
     meta: BTreeMap<String, String>,

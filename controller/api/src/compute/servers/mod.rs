@@ -11,24 +11,36 @@ mod tags;
 mod update;
 mod view;
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Core;
 use updraft_core::compute::{server, server_action};
-use updraft_wire::compute::server::Place;
+use updraft_wire::compute::server::{Place, RemoteConsole, UpdateServer};
 
 use super::version::Version;
 use crate::http::{Answer, Call};
+use crate::routes::{Routes, SchemaOf, get, post};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/servers", get(list::brief).post(create::create))
-        .route("/servers/detail", get(list::detail))
-        .route("/servers/{id}", get(show).put(update::update).delete(delete))
-        .route("/servers/{id}/action", post(action::action))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route(
+            "/servers",
+            get(list::brief)
+                .queries(list::parameters())
+                .post(create::create)
+                .status(202)
+                .takes(create::body()),
+        )
+        .route("/servers/detail", get(list::detail).queries(list::parameters()))
+        .route(
+            "/servers/{id}",
+            get(show)
+                .put(update::update)
+                .takes(SchemaOf::of::<UpdateServer>().under("server"))
+                .delete(delete),
+        )
+        .route("/servers/{id}/action", post(action::action).status(202).or_status(200).takes(action::body()))
         .route("/servers/{id}/ips", get(interfaces::ips))
         .route("/servers/{id}/ips/{network}", get(interfaces::ips_of_network))
         .route("/servers/{id}/os-interface", get(interfaces::list))
@@ -37,7 +49,12 @@ pub(super) fn routes() -> Router<Core> {
         .route("/servers/{id}/os-security-groups", get(interfaces::security_groups))
         .route("/servers/{id}/os-instance-actions", get(instance_actions::list))
         .route("/servers/{id}/os-instance-actions/{request_id}", get(instance_actions::show))
-        .route("/servers/{id}/remote-consoles", post(remote_consoles::create))
+        .route(
+            "/servers/{id}/remote-consoles",
+            post(remote_consoles::create)
+                .status(200)
+                .takes(SchemaOf::of::<RemoteConsole>().under("remote_console")),
+        )
         .merge(metadata::routes())
         .merge(tags::routes())
 }

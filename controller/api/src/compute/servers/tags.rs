@@ -1,25 +1,25 @@
 //! `/servers/{id}/tags`, from 2.26 on
 
+use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::routing::get;
-use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use updraft_core::Core;
 use updraft_core::compute::server::{self, TagChange, change_tags, no_tag};
 
 use crate::compute::version::Version;
 use crate::http::{Answer, Body, Call};
+use crate::routes::{Routes, get};
 
 const SINCE: u16 = 26;
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/servers/{id}/tags", get(list).put(replace).delete(clear))
         .route("/servers/{id}/tags/{tag}", get(has).put(add).delete(remove))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Tags {
     tags: Vec<String>,

@@ -8,11 +8,11 @@ pub(super) mod view;
 #[cfg(test)]
 mod tests;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
-use axum::{Json, Router};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use updraft_core::identity::catalog::Bearer;
@@ -25,6 +25,7 @@ use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, 
 
 use super::{catalog, domains, projects};
 use crate::http::{Answer, Body, Call, Form, PublicEndpoint};
+use crate::routes::{Routes, get};
 
 /// For what was proved so far, when that is not enough.
 const AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
@@ -33,9 +34,9 @@ const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-acc
 /// The token that is made, shown or revoked; `X-Auth-Token` is the caller's.
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
-        .route("/auth/tokens", get(show).post(create).delete(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/auth/tokens", get(show).post(create).public().status(201).delete(revoke))
         .route("/auth/catalog", get(own_catalog))
         .route("/auth/projects", get(own_projects))
         .route("/auth/domains", get(own_domains))
@@ -43,7 +44,7 @@ pub(super) fn routes() -> Router<Core> {
         .merge(signed::routes())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct TokenQuery {
     /// Present, whatever its value: leave the catalog out.
     nocatalog: Option<String>,

@@ -1,20 +1,19 @@
 //! `/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth`, and what its token may scope to.
 
-use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
-use axum::routing::get;
 use updraft_core::identity::federation::login;
 use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Call, PublicEndpoint};
 use crate::identity::auth;
+use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route(
             "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth",
-            get(create).post(create),
+            get(create).public().status(201).post(create).public().status(201),
         )
         .route(
             "/OS-FEDERATION/projects",

@@ -5,11 +5,10 @@ mod mappings;
 mod providers;
 mod service_providers;
 
-use axum::Router;
-use updraft_core::Core;
+use crate::routes::Routes;
 
-pub(super) fn routes() -> Router<Core> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .merge(login::routes())
         .merge(mappings::routes())
         .merge(providers::routes())

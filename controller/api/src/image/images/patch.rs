@@ -2,13 +2,28 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use serde_json::{Value, json};
 use updraft_core::image::{self, Change};
 use updraft_core::{Error, ErrorKind};
 use updraft_wire::image::patch::{self as json_patch, Operation};
 
 use super::view;
 use crate::http::{Answer, Body, Call, Fault};
+use crate::routes::SchemaOf;
+
+/// Operations of RFC 6902, of those three kinds, on properties.
+pub(super) fn body() -> SchemaOf {
+    let operation = json!({
+        "type": "object",
+        "properties": {
+            "op": {"enum": ["add", "replace", "remove"]},
+            "path": {"type": "string", "pattern": "^/."},
+            "value": {},
+        },
+        "required": ["op", "path"],
+    });
+    SchemaOf::json(json!({"type": "array", "items": operation}))
+}
 
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const MEDIA_TYPES: &str =

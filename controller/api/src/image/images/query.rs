@@ -7,6 +7,34 @@ use updraft_model::image::{
 };
 
 /// Images on a page when the client does not say.
+/// What a list may be asked; a property of images by its own name besides.
+pub(in crate::image) const PARAMETERS: [&str; 25] = [
+    "name",
+    "id",
+    "status",
+    "disk_format",
+    "container_format",
+    "owner",
+    "min_disk",
+    "min_ram",
+    "checksum",
+    "os_hash_algo",
+    "os_hash_value",
+    "size",
+    "virtual_size",
+    "limit",
+    "marker",
+    "sort",
+    "sort_key",
+    "sort_dir",
+    "tag",
+    "visibility",
+    "member_status",
+    "protected",
+    "os_hidden",
+    "size_min",
+    "size_max",
+];
 pub(in crate::image) const DEFAULT_PAGE: usize = 25;
 /// Images on a page at most.
 pub(in crate::image) const MAX_PAGE: usize = 1000;
