@@ -10,6 +10,7 @@ pub mod http;
 pub mod identity;
 pub mod image;
 pub mod network;
+pub mod openapi;
 pub mod routes;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub fn router(core: Core) -> Router {
 
 /// Every route there is, without the manners; `novnc` is where the console's page lies.
 fn services(novnc: Option<&Path>) -> Routes {
-    Routes::new()
+    let routes = Routes::new()
         .route("/", get(identity::discovery::versions).public().status(300))
         .route("/healthz", get(http::health::healthz).public())
         .merge(identity::routes())
@@ -41,5 +42,7 @@ fn services(novnc: Option<&Path>) -> Routes {
         .nest("/compute", compute::routes())
         .nest("/network", network::routes())
         .nest("/host/v1", host::routes())
-        .nest("/console", compute::console_routes(novnc))
+        .nest("/console", compute::console_routes(novnc));
+    let described = openapi::routes(&routes.list());
+    routes.merge(described)
 }
