@@ -18,7 +18,7 @@ use crate::duty::{self, Duty};
 use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
-pub(crate) use operation::{Claim, claim, current};
+pub(crate) use operation::{Claim, claim, current, on_behalf_of};
 pub use operation::{Operation, Outcome, RequestFacts, identify, identify_host, identify_user, refine};
 pub use recorder::Recorder;
 

@@ -13,6 +13,7 @@ use super::access::allowed;
 use super::quota::{Payer, Quota};
 use super::receive::{Arrived, lost_file, receive};
 use super::{files, scan};
+use crate::audit::{self, Operation};
 use crate::{Caller, Core, Error, Result, notify};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
@@ -31,13 +32,14 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
+    let (core, caller, id, operation) = (core.clone(), caller.clone(), id.to_owned(), audit::current());
     let task = tokio::spawn(async move {
         let claim = Claim {
             rule: "upload_image",
             event: ImageEvent::UploadStarted,
             quota: Quota::SizeTotal,
             declared_bytes,
+            operation,
             payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
         };
         let (image, file) = start(&core, &caller, &id, claim.clone()).await?;
@@ -62,18 +64,21 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
+    let (core, caller, id, operation) = (core.clone(), caller.clone(), id.to_owned(), audit::current());
     let task = tokio::spawn(async move {
         let claim = Claim {
             rule: "modify_image",
             event: ImageEvent::StageStarted,
             quota: Quota::StageTotal,
             declared_bytes,
+            operation,
             payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
         };
         let (_, file) = start(&core, &caller, &id, claim.clone()).await?;
         let result = match receive(&core, &file, data, &Arrived::default()).await {
-            Ok(measured) => staged(&core, &claim, &file, measured).await,
+            Ok(measured) => {
+                audit::on_behalf_of(claim.operation.clone(), staged(&core, &claim, &file, measured)).await
+            }
             Err(error) => Err(error),
         };
         if result.is_err() {
@@ -92,6 +97,8 @@ struct Claim {
     quota: Quota,
     /// What the client says that it sends.
     declared_bytes: Option<u64>,
+    /// The request, whose event belongs into the transaction that makes the data the image's.
+    operation: Option<Operation>,
     payer: Payer,
 }
 
@@ -143,7 +150,8 @@ where
     // The inspection takes a moment too.
     let _hold = files::Hold::new(core, file);
     let virtual_size_bytes = scan::judge(core, image, &files::path(core, &file.name)?).await?;
-    activate(core, claim, file, measured, virtual_size_bytes).await
+    let activated = activate(core, claim, file, measured, virtual_size_bytes);
+    audit::on_behalf_of(claim.operation.clone(), activated).await
 }
 
 async fn activate(
