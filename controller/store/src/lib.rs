@@ -21,6 +21,7 @@ pub mod duty;
 pub mod idempotency;
 pub mod identity;
 pub mod image;
+pub mod leftovers;
 pub mod network;
 pub mod outbox;
 
