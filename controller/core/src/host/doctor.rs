@@ -11,8 +11,8 @@ use updraft_model::Timestamp;
 use updraft_model::compute::host::Claim;
 use updraft_model::compute::{Host, Program, Server, Task};
 use updraft_store::compute::{host, server, server::ServerFilter, task};
-use updraft_store::leftovers;
 use updraft_store::network::port::{self, PortFilter};
+use updraft_store::{leftovers, outbox};
 
 use super::{client, shown_to};
 use crate::policy::Target;
@@ -26,6 +26,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 const SLOW_DELETE_US: i64 = 120_000_000;
 /// A task that is due for so long, and that nobody holds, is named, in microseconds.
 const OVERDUE_US: i64 = 60_000_000;
+/// Notifications that wait for the broker for so long are named, in microseconds.
+const LATE_US: i64 = 300_000_000;
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One thing that is not as it should be.
@@ -80,8 +82,14 @@ async fn look(core: &Core) -> Result<Vec<Finding>> {
         now: core.clock.now(),
     };
     let leftovers = leftovers::list(&mut conn).await?;
+    let oldest = outbox::oldest(&mut conn, 1).await?.pop();
     drop(conn);
     let mut findings = examine(&facts);
+    if let Some(late) = oldest.filter(|entry| facts.now.0 - entry.created_at.0 > LATE_US) {
+        let waits_s = (facts.now.0 - late.created_at.0) / 1_000_000;
+        let message = format!("notifications have waited for the broker for {waits_s} s");
+        findings.push(finding("notifications-late", "outbox", message));
+    }
     findings.extend(leftovers.into_iter().map(|left| {
         let message = format!("the project does not exist and still has {}: {}", left.what, left.number);
         finding("project-gone", left.project_id, message)
