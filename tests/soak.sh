@@ -7,6 +7,8 @@
 #   ABORTS        requests whose client hangs up (10000)
 #   HOSTILE_S     seconds of each attack (60)
 #   CONTROLLERS   kills of one of three controllers under load (300; about 1 s each)
+#   FUZZ_CASES    odd requests to the API (100000); FUZZ_SEED says which (the day)
+#   RANDOM_URLS   requests for ever new URLs (1000000)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,8 +18,10 @@ rounds=${ROUNDS:-20}
 export UPDRAFT_KILLS=${KILLS:-1000}
 export UPDRAFT_HOSTILE_S=${HOSTILE_S:-60}
 export UPDRAFT_ABORTS=${ABORTS:-10000}
-
+fuzz_cases=${FUZZ_CASES:-100000}
+fuzz_seed=${FUZZ_SEED:-$(date +%Y%m%d)}
 export UPDRAFT_CONTROLLER_KILLS=${CONTROLLERS:-300}
+random_urls=${RANDOM_URLS:-1000000}
 
 say() { echo "soak: $* ($(date +%T))"; }
 tests() { cargo test --release --locked "$@"; }
@@ -40,6 +44,9 @@ say "$UPDRAFT_CONTROLLER_KILLS kills of three controllers on one database and on
 tests -p updraft-server --test three_controllers -- --nocapture
 say "how quickly a backlog of notifications drains"
 tests -p updraft-core how_quickly_a_backlog_drains -- --ignored --nocapture
+say "$fuzz_cases odd requests to the API, seed $fuzz_seed; $random_urls random URLs"
+UPDRAFT_FUZZ_CASES=$fuzz_cases UPDRAFT_FUZZ_SEED=$fuzz_seed tests -p updraft-api threat_47_no_request -- --nocapture
+UPDRAFT_RANDOM_URLS=$random_urls tests -p updraft-server --test random_urls -- --nocapture
 for round in $(seq "$rounds"); do
     say "faults, round $round of $rounds"
     tests -p updraft-e2e --test faults

@@ -16,6 +16,8 @@ pub mod routes;
 #[cfg(test)]
 mod policy_tests;
 #[cfg(test)]
+mod sweep;
+#[cfg(test)]
 mod test_cloud;
 
 use std::path::Path;

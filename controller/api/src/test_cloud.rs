@@ -76,12 +76,26 @@ impl TestCloud {
 
     pub async fn start_with(directory: TempDir, config: Config) -> Self {
         let database = Database::new(directory.path());
+        Self::start_on(directory, config, database).await
+    }
+
+    /// On a database of the test's choice.
+    pub async fn start_on(directory: TempDir, config: Config, database: Database) -> Self {
         let store = Store::open(database.url().parse::<DatabaseUrl>().unwrap()).await.unwrap();
         let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
         let core = Core::new(store, Tokens::new(keys).unwrap(), config);
         identity::bootstrap::bootstrap(&core, Some(ADMIN_PASSWORD.into())).await.unwrap();
         updraft_core::image::clean_up(&core).await.unwrap();
         Self { router: crate::router(core.clone()), core, directory, database }
+    }
+
+    /// Ends it, and leaves what it wrote.
+    pub async fn close(self) -> TempDir {
+        let Self { core, directory, router, database } = self;
+        drop(router);
+        core.store.close().await;
+        drop(database);
+        directory
     }
 
     /// What another controller opens to share the database.

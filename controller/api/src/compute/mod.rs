@@ -14,7 +14,7 @@ mod servers;
 mod version;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use axum::Json;
 use axum::middleware::from_fn;

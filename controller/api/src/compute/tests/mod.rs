@@ -37,8 +37,68 @@ struct ComputeCloud {
     member: String,
     image_id: String,
     network_id: String,
-    _stop: watch::Sender<bool>,
-    _running: JoinSet<()>,
+    _running: Running,
+}
+
+/// A simulated host, and the background work of a controller that is served to it.
+pub(crate) struct Running {
+    host: agent::Shared,
+    address: std::net::SocketAddr,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// The cloud's configuration has a host credential.
+    pub(crate) async fn start(cloud: &TestCloud) -> Self {
+        updraft_core::host::register_own(&cloud.core).await.unwrap();
+        let credential = cloud.core.config.host_credential.as_ref().unwrap().expose().to_owned();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let router = crate::router(cloud.core.clone());
+        tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
+        tasks.spawn(updraft_core::run_background(cloud.core.clone(), stopping));
+        let host = Arc::new(Mutex::new(SimulatedHost::new("node-1")));
+        let agent = agent::run(Arc::clone(&host), format!("http://{address}"), credential);
+        tasks.spawn(async move { agent.await.unwrap() });
+        let this = Self { host, address, stop, tasks };
+        this.report(cloud).await;
+        this
+    }
+
+    /// Waits until the host has reported.
+    async fn report(&self, cloud: &TestCloud) {
+        let admin = cloud.admin().await;
+        for _ in 0..LOOKS {
+            let hosts = cloud.get("/compute/v2.1/os-hypervisors", &admin).await;
+            if hosts.json()["hypervisors"].as_array().is_some_and(|hosts| !hosts.is_empty()) {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("the host does not report");
+    }
+
+    /// Waits until a server runs.
+    pub(crate) async fn settle(&self, cloud: &TestCloud, path: &str, token: &str) {
+        let mut last = Value::Null;
+        for _ in 0..LOOKS {
+            last = cloud.get(path, token).await.json();
+            let settled = last.pointer("/server/OS-EXT-STS:task_state").is_some_and(Value::is_null);
+            if last["server"]["status"] == "ACTIVE" && settled {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        panic!("{path} does not run: {last}");
+    }
+
+    pub(crate) async fn stop(mut self) {
+        let _ = self.stop.send(true);
+        self.tasks.shutdown().await;
+    }
 }
 
 impl ComputeCloud {
@@ -49,28 +109,17 @@ impl ComputeCloud {
         config.host_key = Some("what controllers have in common".to_owned().into());
         config.novnc_directory = Some(directory.path().to_owned());
         let cloud = TestCloud::start_with(directory, config).await;
-        updraft_core::host::register_own(&cloud.core).await.unwrap();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopping) = watch::channel(false);
-        let mut running = JoinSet::new();
-        let router = crate::router(cloud.core.clone());
-        running.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        running.spawn(updraft_core::run_background(cloud.core.clone(), stopping));
-        let host = Arc::new(Mutex::new(SimulatedHost::new("node-1")));
-        let agent = agent::run(Arc::clone(&host), format!("http://{address}"), CREDENTIAL.into());
-        running.spawn(async move { agent.await.unwrap() });
+        let running = Running::start(&cloud).await;
         let admin = cloud.admin().await;
         let (_, _, member) = cloud.tenant("tenant", "member").await;
         let mut this = Self {
             cloud,
-            host,
-            address,
+            host: Arc::clone(&running.host),
+            address: running.address,
             admin,
             member,
             image_id: String::new(),
             network_id: String::new(),
-            _stop: stop,
             _running: running,
         };
         this.offer().await;
