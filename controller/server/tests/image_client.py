@@ -1,7 +1,7 @@
 """The image commands of the `openstack` client, and openstacksdk's image proxy, against the controller at argv[1].
 
-Run by image_client.rs; argv[2] is the administrator's password, argv[3] a scratch folder, argv[4] the URL of a file
-that the controller may fetch. One process: the client's shell runs inside it. Fails by an assertion.
+Run by image_client.rs; argv[2] is the administrator's password, argv[3] the URL of a file that the
+controller may fetch; the folder it runs in is a scratch folder. One process: the client's shell runs inside it. Fails by an assertion.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from openstackclient import shell
 from openstackclient.common import clientmanager
 from osc_lib import clientmanager as base
 
-ENDPOINT, ADMIN_PASSWORD, SCRATCH, SOURCE = sys.argv[1:5]
+ENDPOINT, ADMIN_PASSWORD, SOURCE = sys.argv[1:4]
 URL = f"{ENDPOINT}/identity/v3"
 PIECE = bytes(range(256)) * 16
 
 
 def path(name):
-    return os.path.join(SCRATCH, name)
+    return os.path.abspath(name)
 
 
 def login(user, password, project):

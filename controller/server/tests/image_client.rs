@@ -6,10 +6,6 @@ mod controller;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Command;
-
-use controller::{ADMIN_PASSWORD, Controller, python};
 
 /// What the client uploads, too: a plain disk of 4 KiB.
 fn disk() -> Vec<u8> {
@@ -33,20 +29,8 @@ fn web() -> u16 {
 
 #[test]
 fn the_clients_image_commands_work_unchanged() {
-    let directory = std::env::temp_dir().join(format!("updraft-image-client-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
     let port = web();
     let fetching = format!("[web_download]\nallowed_networks = ['127.0.0.0/8']\nports = [80, {port}]\n");
-    let controller = Controller::start(&directory, &fetching);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/image_client.py");
-    let output = Command::new(python())
-        .arg(script)
-        .args([&controller.endpoint, ADMIN_PASSWORD, directory.to_str().unwrap()])
-        .arg(format!("http://127.0.0.1:{port}/disk.raw"))
-        .output()
-        .expect("no python in the client's environment: run tests/setup.sh client");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    drop(controller);
-    std::fs::remove_dir_all(&directory).unwrap();
+    let url = format!("http://127.0.0.1:{port}/disk.raw");
+    controller::drive("image-client", "image_client.py", &fetching, &[&url]);
 }

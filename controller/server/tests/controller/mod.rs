@@ -4,12 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-pub const ADMIN_PASSWORD: &str = "correct horse";
+const ADMIN_PASSWORD: &str = "correct horse";
 
 /// A controller of its own; killed when it goes.
-pub struct Controller {
+struct Controller {
     process: Child,
-    pub endpoint: String,
+    endpoint: String,
 }
 
 impl Drop for Controller {
@@ -21,7 +21,7 @@ impl Drop for Controller {
 
 impl Controller {
     /// With its data in the directory, and `more` settings than it must have.
-    pub fn start(directory: &Path, more: &str) -> Self {
+    fn start(directory: &Path, more: &str) -> Self {
         let place = |name: &str| directory.join(name).display().to_string();
         std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
         let settings = format!(
@@ -45,8 +45,32 @@ impl Controller {
     }
 }
 
+/// Runs a script of this folder with the Python that has OpenStack's client, in a scratch folder of the name, against
+/// a controller of its own with `more` settings than it must have. The script's arguments are the endpoint, the
+/// administrator's password and those given.
+pub fn drive(name: &str, script: &str, more: &str, arguments: &[&str]) {
+    let directory = std::env::temp_dir().join(format!("updraft-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let controller = Controller::start(&directory, more);
+    let output = Command::new(python())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script))
+        .args([&controller.endpoint, ADMIN_PASSWORD])
+        .args(arguments)
+        .current_dir(&directory)
+        // Nobody's settings, and no proxy on the way to the loopback.
+        .env_clear()
+        .env("HOME", &directory)
+        .env("LANG", "C.UTF-8")
+        .env("no_proxy", "127.0.0.1")
+        .output()
+        .expect("no python in the client's environment: run tests/setup.sh client");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(controller);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
 /// The one of `tests/setup.sh client`.
-pub fn python() -> PathBuf {
+fn python() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
     cache.join("updraft/venv/bin/python")
