@@ -1,7 +1,7 @@
 """The image commands of the `openstack` client, and openstacksdk's image proxy, against the controller at argv[1].
 
-Run by image_client.rs; argv[2] is the administrator's password, argv[3] the URL of a file that the
-controller may fetch; the folder it runs in is a scratch folder. One process: the client's shell runs inside it. Fails by an assertion.
+Run by image_client.rs in a scratch folder; argv[2] is the administrator's password, argv[3] the URL of a file that
+the controller may fetch. One process: the client's shell runs inside it. Fails by an assertion.
 """
 
 import contextlib
