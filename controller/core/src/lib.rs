@@ -114,33 +114,39 @@ impl Core {
     }
 
     /// One write transaction; see [`Store::write`]. The first of a request also holds the request's audit event.
-    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    pub fn write<T, F>(&self, work: F) -> BoxFuture<'_, Result<T>>
     where
         T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + Sync + 'static,
     {
+        // There are hundreds of closures: what follows is compiled once for each type that they give.
+        let work: Work<T> = Arc::new(move |tx| work.clone()(tx));
+        Box::pin(self.write_once(work))
+    }
+
+    /// With the mark of the request's idempotency key, where it has one.
+    async fn write_once<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
         let (mark, now) = (idempotency::unwritten(), self.clock.now());
         let Some(mark) = mark else { return self.write_audited(work).await };
         let written = mark.clone();
-        let marked = self.write_audited(move |tx: &mut Tx| -> BoxFuture<'_, Result<T>> {
+        let marked: Work<T> = Arc::new(move |tx| {
+            let (mark, work) = (mark.clone(), work.clone());
             Box::pin(async move {
                 mark.write(tx, now).await?;
                 work(tx).await
             })
         });
-        let result = marked.await?;
+        let result = self.write_audited(marked).await?;
         written.is_committed();
         Ok(result)
     }
 
     /// The transaction with the audit event of the operation that it belongs to, and with what outside consumers are to
     /// hear of it.
-    async fn write_audited<T, F>(&self, work: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
-    {
-        let Some(ending) = notify::Ending::of(self) else { return self.store.write(work).await };
+    async fn write_audited<T: Send + 'static>(&self, work: Work<T>) -> Result<T> {
+        let Some(ending) = notify::Ending::of(self) else {
+            return self.store.write(move |tx| work(tx)).await;
+        };
         let within = ending.clone();
         let result = self.store.write(move |tx| ended(tx, work, within)).await;
         match result {
@@ -151,12 +157,11 @@ impl Core {
     }
 }
 
+/// The work of a transaction behind a pointer: called once for each attempt.
+type Work<T> = Arc<dyn for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync>;
+
 /// The change and what is written about it, in one transaction.
-fn ended<T, F>(tx: &mut Tx, work: F, ending: notify::Ending) -> BoxFuture<'_, Result<T>>
-where
-    T: Send + 'static,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
-{
+fn ended<T: Send + 'static>(tx: &mut Tx, work: Work<T>, ending: notify::Ending) -> BoxFuture<'_, Result<T>> {
     Box::pin(async move {
         let before = ending.look_before(tx).await?;
         let value = work(tx).await?;

@@ -142,17 +142,15 @@ impl Store {
     ///
     /// It runs in a task of its own, so a client that hangs up (its handler's future is dropped)
     /// never cuts a transaction in half nor leaves one open on the connection.
-    pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
+    pub fn write<T, E, F>(&self, work: F) -> BoxFuture<'_, Result<T, E>>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone + Send + 'static,
     {
-        let store = self.clone();
-        match tokio::spawn(async move { transaction::run(&store, work).await }).await {
-            Ok(result) => result,
-            Err(_) => Err(StoreError::broken("the transaction's task was cancelled").into()),
-        }
+        // There are hundreds of closures: what follows is compiled once for all of them.
+        let work: transaction::Work = Box::new(move |tx| transaction::erased(work.clone()(tx)));
+        Box::pin(transaction::run(self.clone(), work))
     }
 
     /// What happened since the start that an operator may want to see.

@@ -1,5 +1,6 @@
 //! One write transaction, from the first attempt to the one that counts.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -26,23 +27,66 @@ const RESOLVE_PAUSE: Duration = Duration::from_millis(100);
 /// Every so many commits, old marks are removed.
 const PURGE_EVERY: u64 = 1000;
 
-enum Attempt<T, E> {
+/// The value or the error of a transaction's work, of a type that its caller knows.
+type Erased = Box<dyn Any + Send>;
+/// The work of one transaction, called once for each attempt. Behind a pointer and without its types, so that the code
+/// around it is compiled once and not for each transaction of the program.
+pub(crate) type Work = Box<dyn for<'t> FnMut(&'t mut Tx) -> BoxFuture<'t, Result<Erased, Erased>> + Send>;
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// What the work itself gave as its error.
+    Work(Erased),
+    Store(StoreError),
+}
+
+enum Attempt {
     /// Committed, or failed for a reason of its own and rolled back.
-    Final(Result<T, E>),
+    Final(Result<Erased, Failure>),
     /// Rolled back by no fault of its own.
     Again(Fault, StoreError),
 }
 
-/// Runs clones of `work` until one is committed or fails by itself.
-pub(crate) async fn run<T, E, F>(store: &Store, work: F) -> Result<T, E>
+/// The same work without its types.
+pub(crate) fn erased<'t, T, E>(work: BoxFuture<'t, Result<T, E>>) -> BoxFuture<'t, Result<Erased, Erased>>
 where
-    E: From<StoreError>,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>> + Clone,
+    T: Send + 'static,
+    E: Send + 'static,
 {
+    Box::pin(async move {
+        match work.await {
+            Ok(value) => Ok(Box::new(value) as Erased),
+            Err(error) => Err(Box::new(error) as Erased),
+        }
+    })
+}
+
+/// Runs the work, which gives a `T` or an `E`, in a task of its own until it is committed or fails by itself.
+pub(crate) async fn run<T, E>(store: Store, work: Work) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let broken = || StoreError::broken("the transaction's work gave something else than it said");
+    match spawned(store, work).await {
+        Ok(value) => value.downcast().map(|value| *value).map_err(|_| broken().into()),
+        Err(Failure::Work(error)) => Err(error.downcast().map_or_else(|_| broken().into(), |error| *error)),
+        Err(Failure::Store(error)) => Err(error.into()),
+    }
+}
+
+async fn spawned(store: Store, work: Work) -> Result<Erased, Failure> {
+    match tokio::spawn(async move { attempts(&store, work).await }).await {
+        Ok(result) => result,
+        Err(_) => Err(Failure::Store(StoreError::broken("the transaction's task was cancelled"))),
+    }
+}
+
+async fn attempts(store: &Store, mut work: Work) -> Result<Erased, Failure> {
     let deadline = Instant::now() + RETRY_LIMIT;
     let mut longest = FIRST_PAUSE;
     loop {
-        let (fault, error) = match attempt(store, work.clone()).await {
+        let (fault, error) = match attempt(store, &mut work).await {
             Attempt::Final(result) => return result,
             Attempt::Again(fault, error) => (fault, error),
         };
@@ -52,7 +96,7 @@ where
         });
         let pause = longest.mul_f64(rand::random());
         if Instant::now() + pause > deadline {
-            return Err(error.into());
+            return Err(Failure::Store(error));
         }
         tracing::debug!(%error, "the transaction is run again");
         tokio::time::sleep(pause).await;
@@ -60,21 +104,17 @@ where
     }
 }
 
-async fn attempt<T, E, F>(store: &Store, work: F) -> Attempt<T, E>
-where
-    E: From<StoreError>,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T, E>>,
-{
+async fn attempt(store: &Store, work: &mut Work) -> Attempt {
     let mut conn = match store.backend.writer().await {
         Ok(conn) => conn,
-        Err(error) => return Attempt::Final(Err(error.into())),
+        Err(error) => return Attempt::Final(Err(Failure::Store(error))),
     };
     let mark = match begin(&mut conn).await {
         Ok(mark) => mark,
         Err(error) => return failed(conn, error).await,
     };
     let mut tx = Tx::new(conn, store.collects_notices);
-    let outcome = AssertUnwindSafe(work(&mut tx)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(async { work(&mut tx).await }).catch_unwind().await;
     let mut conn = tx.conn;
     match outcome {
         // Whatever the work made of the failure: its transaction is no more.
@@ -83,20 +123,17 @@ where
         Ok(Ok(value)) => commit(store, conn, mark, value).await,
         Ok(Err(error)) => {
             roll_back(&mut conn).await;
-            Attempt::Final(Err(error))
+            Attempt::Final(Err(Failure::Work(error)))
         }
         Err(_panic) => {
             roll_back(&mut conn).await;
-            Attempt::Final(Err(StoreError::broken("the transaction's code panicked").into()))
+            Attempt::Final(Err(Failure::Store(StoreError::broken("the transaction's code panicked"))))
         }
     }
 }
 
 /// A commit that starts another epoch of the identity tables, here and in the database.
-async fn commit_identity<T, E>(store: &Store, mut conn: Conn, mark: Option<Mark>, value: T) -> Attempt<T, E>
-where
-    E: From<StoreError>,
-{
+async fn commit_identity(store: &Store, mut conn: Conn, mark: Option<Mark>, value: Erased) -> Attempt {
     if let Err(error) = epoch::raise(&mut conn).await {
         return failed(conn, error).await;
     }
@@ -119,10 +156,7 @@ async fn begin(conn: &mut Conn) -> Result<Option<Mark>, StoreError> {
     }
 }
 
-async fn commit<T, E>(store: &Store, mut conn: Conn, mark: Option<Mark>, value: T) -> Attempt<T, E>
-where
-    E: From<StoreError>,
-{
+async fn commit(store: &Store, mut conn: Conn, mark: Option<Mark>, value: Erased) -> Attempt {
     let (Backend::MySql { writers, .. }, Some(mark)) = (&store.backend, mark) else {
         return match query("COMMIT").execute(&mut conn).await {
             Ok(_) => {
@@ -142,7 +176,7 @@ where
             match resolve(writers, &mark).await {
                 Ok(true) => {}
                 Ok(false) => return Attempt::Again(Fault::Lost, error),
-                Err(error) => return Attempt::Final(Err(error.into())),
+                Err(error) => return Attempt::Final(Err(Failure::Store(error))),
             }
         }
     }
@@ -171,7 +205,7 @@ async fn resolve(writers: &MySqlPool, mark: &Mark) -> Result<bool, StoreError> {
 }
 
 /// Ends a transaction that failed: to be tried again if that was none of its doing.
-async fn failed<T, E: From<StoreError>>(mut conn: Conn, error: StoreError) -> Attempt<T, E> {
+async fn failed(mut conn: Conn, error: StoreError) -> Attempt {
     let fault = conn.fault().or(error.fault());
     if fault == Some(Fault::Lost) {
         conn.give_up();
@@ -180,7 +214,7 @@ async fn failed<T, E: From<StoreError>>(mut conn: Conn, error: StoreError) -> At
     }
     match fault {
         Some(fault) => Attempt::Again(fault, StoreError::after(fault)),
-        None => Attempt::Final(Err(error.into())),
+        None => Attempt::Final(Err(Failure::Store(error))),
     }
 }
 

@@ -173,7 +173,7 @@ async fn change(
     caller: &Caller,
     id: &str,
     rule: &str,
-    work: impl FnOnce(&mut Flavor) -> Result<()> + Clone + Send + 'static,
+    work: impl FnOnce(&mut Flavor) -> Result<()> + Clone + Send + Sync + 'static,
 ) -> Result<Flavor> {
     enforce(caller, rule)?;
     let id = id.to_owned();

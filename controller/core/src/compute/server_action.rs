@@ -121,7 +121,7 @@ async fn note(
     caller: &Caller,
     id: &str,
     rule: &'static str,
-    change: impl FnOnce(&mut Server, &Caller) -> Result<()> + Clone + Send + 'static,
+    change: impl FnOnce(&mut Server, &Caller) -> Result<()> + Clone + Send + Sync + 'static,
 ) -> Result<()> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {

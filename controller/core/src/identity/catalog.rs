@@ -126,7 +126,7 @@ pub async fn update_region(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Region) + Clone + Send + 'static,
+    change: impl FnOnce(&mut Region) + Clone + Send + Sync + 'static,
 ) -> Result<Region> {
     access::enforce_plain(core, caller, "identity:update_region")?;
     let id = id.to_owned();
@@ -208,7 +208,7 @@ pub async fn update_service(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: impl FnOnce(&mut Service) + Clone + Send + 'static,
+    change: impl FnOnce(&mut Service) + Clone + Send + Sync + 'static,
 ) -> Result<Service> {
     access::enforce_plain(core, caller, "identity:update_service")?;
     let id = id.to_owned();
@@ -282,7 +282,7 @@ pub async fn update_endpoint(
     caller: &Caller,
     id: &str,
     makes_region: bool,
-    change: impl FnOnce(&mut Endpoint) + Clone + Send + 'static,
+    change: impl FnOnce(&mut Endpoint) + Clone + Send + Sync + 'static,
 ) -> Result<Endpoint> {
     access::enforce_plain(core, caller, "identity:update_endpoint")?;
     let id = id.to_owned();

@@ -102,7 +102,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: GroupChange)
 async fn change_row(
     core: &Core,
     id: &str,
-    change: impl FnOnce(&mut Group) -> Result<()> + Clone + Send + 'static,
+    change: impl FnOnce(&mut Group) -> Result<()> + Clone + Send + Sync + 'static,
 ) -> Result<Group> {
     let id = id.to_owned();
     core.write(move |tx| {

@@ -74,7 +74,7 @@ async fn allowed(core: &Core, caller: &Caller, id: &str, rule: &str) -> Result<P
 async fn change(
     core: &Core,
     id: &str,
-    change: impl FnOnce(&mut Vec<String>) -> Result<()> + Clone + Send + 'static,
+    change: impl FnOnce(&mut Vec<String>) -> Result<()> + Clone + Send + Sync + 'static,
 ) -> Result<Vec<String>> {
     let id = id.to_owned();
     core.write(move |tx| {

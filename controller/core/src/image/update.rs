@@ -94,7 +94,7 @@ fn step(image: &mut Image, event: ImageEvent) -> Result<()> {
 /// Changes an image when the rule lets the caller. `change` gets it as it is in the database, and to be changed.
 async fn edit<F>(core: &Core, caller: &Caller, id: &str, rule: &'static str, change: F) -> Result<Image>
 where
-    F: FnOnce(&Found, &mut Image) -> Result<()> + Clone + Send + 'static,
+    F: FnOnce(&Found, &mut Image) -> Result<()> + Clone + Send + Sync + 'static,
 {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {

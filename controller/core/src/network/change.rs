@@ -9,7 +9,7 @@ use crate::{Core, Error, ErrorKind, Result, Topic};
 pub(super) async fn change<T, F>(core: &Core, work: F) -> Result<T>
 where
     T: Send + 'static,
-    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
+    F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + Sync + 'static,
 {
     let value = core
         .write(move |tx| {
