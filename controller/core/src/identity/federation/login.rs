@@ -14,7 +14,7 @@ use super::oidc::IdToken;
 use super::rules::{DomainRule, Identity, ProjectRule, Rules, UserRule};
 use super::{idp_not_found, oidc, protocol_not_found};
 use crate::identity::login;
-use crate::{Core, Error, Result};
+use crate::{Core, Error, Result, audit};
 
 /// Verifies the ID token, maps what it says, and makes an unscoped token for the user that comes of it: one that is
 /// here already (`"type": "local"`), or one that is made at its first login.
@@ -91,11 +91,14 @@ async fn ephemeral(
     mut federated: Federated,
 ) -> Result<login::Outcome> {
     federated.group_ids = group_ids(&mut core.read().await?, &identity).await?;
-    let (protocol_id, now) = (federated.protocol_id.clone(), core.clock.now());
+    let (protocol_id, now, operation) = (federated.protocol_id.clone(), core.clock.now(), audit::current());
     let user = core
         .write(move |tx| {
             Box::pin(async move {
                 let user = ensure_user(tx, &idp, &protocol_id, &identity.user, now).await?;
+                // The event is in this transaction.
+                let known = async { audit::identify_user(&user.id, &user.name, &user.domain_id) };
+                audit::on_behalf_of(operation, known).await;
                 for rule in &identity.projects {
                     ensure_project(tx, &idp, &user, rule).await?;
                 }

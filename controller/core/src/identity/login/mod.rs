@@ -126,6 +126,7 @@ pub(super) async fn vouched(
     federated: Option<Federated>,
 ) -> Result<Outcome> {
     core.store.refresh_identity().await?;
+    audit::identify_user(&user.id, &user.name, &user.domain_id);
     if federated.is_some() {
         compliance::note_login(core, &user).await?;
     }

@@ -162,6 +162,10 @@ async fn a_browser_brings_its_dashboard_a_token() {
         assert_eq!(arrived.status, StatusCode::OK, "{path}: {}", arrived.json());
         assert_eq!((arrived.header("cache-control"), arrived.header("x-subject-token")), ("no-store", ""));
         assert!(arrived.header("set-cookie").contains("Max-Age=0"), "{}", arrived.header("set-cookie"));
+        let events = scene.cloud.audit_events(arrived.header("x-openstack-request-id")).await;
+        let said = events.iter().map(|event| (event.succeeded, event.initiator_id.is_some()));
+        assert_eq!(said.collect::<Vec<_>>(), [(true, true)], "{path}");
+        assert_eq!(events[0].document["action"], "authenticate");
         let page = String::from_utf8(arrived.bytes.clone()).unwrap();
         assert!(page.contains(&format!("<form action=\"{DASHBOARD}\" method=\"post\">")), "{page}");
         let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap();
