@@ -85,6 +85,7 @@ impl TestCloud {
         let keys = KeyRepository::open_or_create(&directory.path().join("keys")).unwrap();
         let core = Core::new(store, Tokens::new(keys).unwrap(), config);
         identity::bootstrap::bootstrap(&core, Some(ADMIN_PASSWORD.into())).await.unwrap();
+        updraft_core::image::metadef::ensure_stock(&core).await.unwrap();
         updraft_core::image::clean_up(&core).await.unwrap();
         Self { router: crate::router(core.clone()), core, directory, database }
     }

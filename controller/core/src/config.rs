@@ -43,6 +43,9 @@ pub struct Config {
     pub agent_authority: Option<Vec<u8>>,
     /// Whose ID tokens are believed.
     pub oidc_issuers: Vec<OidcIssuer>,
+    /// Pages of dashboards that may be given tokens of who logs in at an identity provider in a browser (Keystone's
+    /// `trusted_dashboard`).
+    pub trusted_dashboards: Vec<String>,
     /// Where noVNC lies, served for graphical consoles.
     pub novnc_directory: Option<PathBuf>,
     /// How long audit events are kept.
@@ -160,6 +163,7 @@ impl Config {
             host_key: None,
             agent_authority: None,
             oidc_issuers: Vec::new(),
+            trusted_dashboards: Vec::new(),
             novnc_directory: None,
             audit_retention: AUDIT_RETENTION,
             allowed_origins: Vec::new(),

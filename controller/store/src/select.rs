@@ -1,5 +1,5 @@
-//! A `SELECT` with optional conditions. Column names and clauses are literals of this crate; values are
-//! always bound.
+//! A `SELECT` with optional conditions, and an `INSERT` of several rows. Column names and clauses are literals of this
+//! crate; values are always bound.
 
 use crate::connection::Conn;
 use crate::error::StoreError;
@@ -97,5 +97,37 @@ impl Select {
     fn next_condition(&mut self) {
         self.sql.push_str(self.joiner);
         self.joiner = " AND ";
+    }
+}
+
+/// An `INSERT` of as many rows as there are, in one statement.
+pub(crate) struct Insert {
+    sql: String,
+    values: Vec<Value>,
+    joiner: &'static str,
+}
+
+impl Insert {
+    /// `into` is the table with its columns in parentheses.
+    pub fn new(into: &'static str) -> Self {
+        Self { sql: format!("INSERT INTO {into}"), values: Vec::new(), joiner: " VALUES " }
+    }
+
+    /// One more row, with a value for each column.
+    pub fn row<const COLUMNS: usize>(&mut self, values: [Value; COLUMNS]) {
+        self.sql.push_str(self.joiner);
+        self.joiner = ", ";
+        self.sql.push('(');
+        self.sql.push_str(&["?"; COLUMNS].join(", "));
+        self.sql.push(')');
+        self.values.extend(values);
+    }
+
+    /// Runs it; nothing happens when there is no row.
+    pub async fn execute(self, conn: &mut Conn) -> Result<(), StoreError> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        Query::composed(self.sql, self.values).execute(conn).await.map(drop)
     }
 }

@@ -42,10 +42,14 @@ pub struct KeyRepository {
     directory: PathBuf,
 }
 
-/// A key as it was in its file, and the one of receipts that goes with it.
+/// What the keys of notes are derived for (see [`crate::Tokens::seal_note`]).
+const NOTES: &[u8] = b"updraft note 1";
+
+/// A key as it was in its file, and those of receipts and notes that go with it.
 pub(crate) struct Key {
     pub fernet: Fernet,
     pub receipts: Fernet,
+    pub notes: Fernet,
 }
 
 /// The state of the files: another one means that the keys have to be read again. (number, inode, time of change)
@@ -204,9 +208,15 @@ impl KeyRepository {
 
 fn read_key(path: &Path) -> Result<Key, KeyError> {
     let text = fs::read_to_string(path).map_err(io_error(path))?;
-    let keys = Fernet::new(text.trim()).zip(receipt::key(text.trim()));
-    let (fernet, receipts) = keys.ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })?;
-    Ok(Key { fernet, receipts })
+    let text = text.trim();
+    let keys = || {
+        Some(Key {
+            fernet: Fernet::new(text)?,
+            receipts: receipt::key(text)?,
+            notes: receipt::derived(text, NOTES)?,
+        })
+    };
+    keys().ok_or_else(|| KeyError::NotAKey { path: path.to_owned() })
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> KeyError + use<> {

@@ -48,13 +48,24 @@ pub struct Tokens {
 struct Keys {
     fernet: MultiFernet,
     receipts: MultiFernet,
+    notes: MultiFernet,
     fingerprint: Fingerprint,
 }
 
 impl Keys {
     fn new(keys: Vec<Key>, fingerprint: Fingerprint) -> Self {
-        let (tokens, receipts) = keys.into_iter().map(|key| (key.fernet, key.receipts)).unzip();
-        Self { fernet: MultiFernet::new(tokens), receipts: MultiFernet::new(receipts), fingerprint }
+        let (mut tokens, mut receipts, mut notes) = (Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            tokens.push(key.fernet);
+            receipts.push(key.receipts);
+            notes.push(key.notes);
+        }
+        Self {
+            fernet: MultiFernet::new(tokens),
+            receipts: MultiFernet::new(receipts),
+            notes: MultiFernet::new(notes),
+            fingerprint,
+        }
     }
 }
 
@@ -96,7 +107,19 @@ impl Tokens {
         Ok(receipt)
     }
 
-    /// What is in a token or receipt, by the keys of that kind.
+    /// A note to ourselves that somebody else carries, who can neither read nor change it. What it says has to hold its
+    /// own end.
+    pub fn seal_note(&self, note: &str) -> String {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner).notes.encrypt(note.as_bytes())
+    }
+
+    /// What a note says that one of our keys sealed.
+    pub fn open_note(&self, sealed: &str) -> Result<String, TokenError> {
+        let message = self.message(sealed, |keys| &keys.notes)?;
+        String::from_utf8(message).map_err(|_| TokenError::Malformed)
+    }
+
+    /// What is in a token, receipt or note, by the keys of that kind.
     fn message(&self, text: &str, kind: fn(&Keys) -> &MultiFernet) -> Result<Vec<u8>, TokenError> {
         if text.len() > MAX_TOKEN_BYTES {
             return Err(TokenError::Foreign);

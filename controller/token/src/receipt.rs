@@ -27,10 +27,15 @@ pub struct Receipt {
     pub expires_at_us: i64,
 }
 
-/// The key of receipts that goes with a key of tokens; each says nothing of the other.
+/// The key of receipts that goes with a key of tokens.
 pub(crate) fn key(of_tokens: &str) -> Option<Fernet> {
+    derived(of_tokens, PURPOSE)
+}
+
+/// A key for a purpose of its own that goes with a key of tokens; each says nothing of the other.
+pub(crate) fn derived(of_tokens: &str, purpose: &[u8]) -> Option<Fernet> {
     let mut mac = Hmac::<Sha256>::new_from_slice(of_tokens.as_bytes()).ok()?;
-    mac.update(PURPOSE);
+    mac.update(purpose);
     Fernet::new(&URL_SAFE.encode(mac.finalize().into_bytes()))
 }
 

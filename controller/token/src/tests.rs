@@ -210,3 +210,19 @@ fn a_receipt_gives_back_its_content_and_is_no_token() {
             .is_ok()
     );
 }
+
+#[test]
+fn a_note_is_read_by_every_process_and_is_nothing_else() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, other) = (tokens(here.path()), tokens(here.path()));
+    let note = one.seal_note("to be continued");
+    assert_eq!(other.open_note(&note), Ok("to be continued".to_owned()));
+    assert_eq!(tokens(there.path()).open_note(&note), Err(TokenError::Foreign));
+    assert_eq!(
+        (one.verify(&note, 0), one.verify_receipt(&note, 0)),
+        (Err(TokenError::Foreign), Err(TokenError::Foreign))
+    );
+    assert_eq!(one.open_note(&one.issue(&claims())), Err(TokenError::Foreign));
+    one.rotate(MAX_ACTIVE_KEYS).unwrap();
+    assert_eq!(other.open_note(&one.seal_note("again")), Ok("again".to_owned()));
+}

@@ -33,7 +33,7 @@ pub(super) async fn record(State(core): State<Core>, request: Request, next: Nex
 fn operation(request: &Request) -> Option<Operation> {
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE);
     let template = request.extensions().get::<MatchedPath>()?.as_str();
-    if is_safe || OBSERVATIONS.contains(&template) {
+    if (is_safe && !is_login(request, template)) || OBSERVATIONS.contains(&template) {
         return None;
     }
     let request_id = RequestId::of(request.extensions());
@@ -47,6 +47,12 @@ fn operation(request: &Request) -> Option<Operation> {
         address: peer.map(|ConnectInfo(address)| address.ip().to_string()),
         agent: agent(request.headers()),
     }))
+}
+
+/// A browser that is back from an identity provider: with the state that it was sent there with.
+fn is_login(request: &Request, template: &str) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    template.ends_with("/websso") && query.split('&').any(|field| field.starts_with("state="))
 }
 
 fn agent(headers: &HeaderMap) -> Option<String> {

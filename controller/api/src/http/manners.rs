@@ -101,7 +101,9 @@ impl Gate {
         }
         if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
             self.limiter.take(Counted::Address(peer.ip())).map_err(Fault::too_many)?;
-            if request.method() == Method::POST && path.ends_with("/v3/auth/tokens") {
+            let is_by_password = request.method() == Method::POST && path.ends_with("/v3/auth/tokens");
+            // It has us ask the identity provider.
+            if is_by_password || path.ends_with("/websso") {
                 self.limiter.take(Counted::Login(peer.ip())).map_err(Fault::too_many)?;
             }
         }

@@ -136,6 +136,12 @@ const EXTENSIONS: &[(&str, &str, &str)] = &[
     ),
     ("OS-FEDERATION/1.0", "mapping", "/OS-FEDERATION/mappings/{mapping_id}"),
     ("OS-FEDERATION/1.0", "mappings", "/OS-FEDERATION/mappings"),
+    ("OS-FEDERATION/1.0", "websso", "/auth/OS-FEDERATION/websso/{protocol_id}"),
+    (
+        "OS-FEDERATION/1.0",
+        "identity_providers_websso",
+        "/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso",
+    ),
     ("OS-FEDERATION/1.0", "service_provider", "/OS-FEDERATION/service_providers/{sp_id}"),
     ("OS-FEDERATION/1.0", "service_providers", "/OS-FEDERATION/service_providers"),
     (

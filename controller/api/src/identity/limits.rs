@@ -29,12 +29,18 @@ pub(super) fn routes() -> Routes {
 }
 
 fn view(endpoint: &str, limit: Limit) -> LimitView {
+    let links = self_link(endpoint, "limits", &limit.id);
+    LimitView { links: Some(links), ..listed(limit) }
+}
+
+/// A limit as a project is shown with it: without a link.
+pub(super) fn listed(limit: Limit) -> LimitView {
     let (project_id, domain_id) = match limit.owner {
         LimitOwner::Project(id) => (Some(id), None),
         LimitOwner::Domain(id) => (None, Some(id)),
     };
     LimitView {
-        links: self_link(endpoint, "limits", &limit.id),
+        links: None,
         id: limit.id,
         project_id,
         domain_id,

@@ -4,13 +4,14 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
+use updraft_core::identity::limit;
 use updraft_core::identity::project::{self, NewProject, ProjectChange, ProjectFilter};
 use updraft_core::{Caller, Core, Error, Result};
 use updraft_model::identity::Project;
 use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectView, extra};
 
 use super::list::ListCall;
-use super::{list_links, required, self_link};
+use super::{limits, list_links, required, self_link};
 use crate::http::{Answer, Body, Call};
 use crate::routes::{Routes, get};
 
@@ -19,7 +20,10 @@ const FILTERS: [&str; 4] = ["domain_id", "enabled", "name", "parent_id"];
 
 const MORE_FILTERS: [&str; 5] = ["is_domain", "tags", "tags-any", "not-tags", "not-tags-any"];
 /// Which relatives one may be shown with.
-const RELATIVES: [&str; 4] = ["parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids"];
+const RELATIVES: [&str; 5] =
+    ["parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids", WITH_LIMITS];
+/// Those in a list are shown with their limits; of the project itself nothing more is shown.
+const WITH_LIMITS: &str = "include_limits";
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -43,6 +47,7 @@ pub(super) fn view(endpoint: &str, project: Project) -> ProjectView {
         options: project.options,
         parents: None,
         subtree: None,
+        limits: None,
         extra: project.extra,
     }
 }
@@ -105,7 +110,7 @@ async fn create(
 }
 
 /// `GET /v3/projects/{id}`, with its relatives if asked for: `parents_as_list`, `parents_as_ids`,
-/// `subtree_as_list`, `subtree_as_ids`.
+/// `subtree_as_list`, `subtree_as_ids`, the lists with limits by `include_limits`.
 async fn show(
     Call { core, caller, endpoint }: Call,
     Path(id): Path<String>,
@@ -131,7 +136,7 @@ async fn show(
             false => project::descendants(&core, &id).await?,
         };
         let relatives = match (as_list, is_up) {
-            (true, _) => views(&core, &caller, &endpoint, relatives).await?,
+            (true, _) => views(&core, &caller, &endpoint, relatives, call.is_on(WITH_LIMITS)).await?,
             (false, true) => parents_as_ids(&relatives),
             (false, false) => subtree_as_ids(&id, &relatives),
         };
@@ -141,10 +146,24 @@ async fn show(
 }
 
 /// A list shows those alone on which the caller itself holds a role.
-async fn views(core: &Core, caller: &Caller, endpoint: &str, relatives: Vec<Project>) -> Result<Value> {
+async fn views(
+    core: &Core,
+    caller: &Caller,
+    endpoint: &str,
+    relatives: Vec<Project>,
+    with_limits: bool,
+) -> Result<Value> {
     let held = project::held_by(core, caller, relatives).await?;
-    let bodies: Vec<ProjectBody> =
-        held.into_iter().map(|project| ProjectBody { project: view(endpoint, project) }).collect();
+    let mut views: Vec<ProjectView> = held.into_iter().map(|project| view(endpoint, project)).collect();
+    if with_limits {
+        let ids: Vec<String> = views.iter().map(|view| view.id.clone()).collect();
+        let mut found = limit::of_projects(core, &ids).await?;
+        for view in &mut views {
+            let own = found.remove(&view.id).unwrap_or_default();
+            view.limits = Some(own.into_iter().map(limits::listed).collect());
+        }
+    }
+    let bodies: Vec<ProjectBody> = views.into_iter().map(|project| ProjectBody { project }).collect();
     serde_json::to_value(bodies).map_err(Error::internal)
 }
 

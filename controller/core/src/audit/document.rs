@@ -75,6 +75,8 @@ fn time(now: Timestamp) -> String {
 fn action(facts: &RequestFacts, learned: &Learned, route: &Route<'_>) -> String {
     let verb = match facts.method.as_str() {
         "POST" if route.is_login() => "authenticate",
+        // The only visit that is recorded: a browser that is back from an identity provider.
+        "GET" | "HEAD" => "authenticate",
         "DELETE" if route.is_login() => "revoke",
         "POST" if route.names_an_action() => "update",
         "POST" => "create",

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use updraft_model::Timestamp;
 use updraft_model::identity::{Password, User, is_set};
-use updraft_store::Tx;
 use updraft_store::identity::{login_record, user};
+use updraft_store::{Conn, Tx};
 
 use super::checks;
 use crate::config::SecurityCompliance;
@@ -213,32 +213,44 @@ async fn is_locked(core: &Core, user: &User) -> Result<bool> {
 
 /// Whether the user has been away for longer than an account may lie idle.
 pub(super) async fn is_inactive(core: &Core, user: &User) -> Result<bool> {
-    if core.config.security_compliance.disable_user_account_days_inactive.is_none() {
-        return Ok(false);
-    }
-    let last_day = login_record::last_day(&mut core.read().await?, &user.id).await?;
-    Ok(is_idle(core, user, last_day))
+    let rules = &core.config.security_compliance;
+    let end = idle_at(&mut core.read().await?, rules, user).await?;
+    Ok(end.is_some_and(|end| end <= core.clock.now()))
 }
 
-fn is_idle(core: &Core, user: &User, last_day: Option<i64>) -> bool {
-    let rules = &core.config.security_compliance;
-    let Some(days) = rules.disable_user_account_days_inactive else { return false };
+/// When the user counts as disabled for being away, unless it logs in before; `None` for never.
+pub(super) async fn idle_at(
+    conn: &mut Conn,
+    rules: &SecurityCompliance,
+    user: &User,
+) -> Result<Option<Timestamp>> {
+    if rules.disable_user_account_days_inactive.is_none() {
+        return Ok(None);
+    }
+    Ok(idle_since(rules, user, login_record::last_day(conn, &user.id).await?))
+}
+
+fn idle_since(rules: &SecurityCompliance, user: &User, last_day: Option<i64>) -> Option<Timestamp> {
+    let days = rules.disable_user_account_days_inactive?;
+    if is_set(&user.options, IGNORE_INACTIVITY) {
+        return None;
+    }
     let made = user.created_at.map(|at| at.0.div_euclid(DAY_US));
-    let Some(last_day) = last_day.or(made) else { return false };
-    let today = core.clock.now().0.div_euclid(DAY_US);
-    today - last_day >= i64::from(days) && !is_set(&user.options, IGNORE_INACTIVITY)
+    let end = last_day.or(made)?.saturating_add(i64::from(days));
+    Some(Timestamp(end.saturating_mul(DAY_US)))
 }
 
 /// Shows who has been away for too long as disabled.
 pub(super) async fn with_inactive_disabled(core: &Core, users: &mut [User]) -> Result<()> {
-    if core.config.security_compliance.disable_user_account_days_inactive.is_none() {
+    let (rules, now) = (&core.config.security_compliance, core.clock.now());
+    if rules.disable_user_account_days_inactive.is_none() {
         return Ok(());
     }
     let last_days = login_record::last_days(&mut core.read().await?).await?;
     let last_days: HashMap<String, i64> = last_days.into_iter().collect();
     for user in users {
         let last_day = last_days.get(&user.id).copied();
-        user.enabled = user.enabled && !is_idle(core, user, last_day);
+        user.enabled = user.enabled && idle_since(rules, user, last_day).is_none_or(|end| now < end);
     }
     Ok(())
 }

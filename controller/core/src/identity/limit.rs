@@ -2,6 +2,8 @@
 //!
 //! The model is flat: limits of projects do not add up along the tree. Identity keeps them; a service enforces them.
 
+use std::collections::HashMap;
+
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{Limit, LimitOwner, RegisteredLimit};
 pub use updraft_store::identity::limit::LimitFilter;
@@ -251,6 +253,18 @@ pub async fn list(core: &Core, caller: &Caller, mut filter: LimitFilter) -> Resu
         LimitOwner::Project(id) => below.iter().any(|project| project.id == *id),
     });
     Ok(limits)
+}
+
+/// The limits of projects that somebody may see, by project. Those of a domain are not a project's, though it may be
+/// shown in the shape of one.
+pub async fn of_projects(core: &Core, ids: &[String]) -> Result<HashMap<String, Vec<Limit>>> {
+    let mut by_project: HashMap<String, Vec<Limit>> = HashMap::new();
+    for limit in limit::list_of(&mut core.read().await?, ids).await? {
+        if let LimitOwner::Project(id) = &limit.owner {
+            by_project.entry(id.clone()).or_default().push(limit);
+        }
+    }
+    Ok(by_project)
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Limit> {

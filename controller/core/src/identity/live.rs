@@ -9,7 +9,8 @@ use updraft_store::identity::{application_credential, domain, federation, projec
 pub use updraft_token::Federated;
 use updraft_token::{Claims, Grant, Scope};
 
-use super::{effective, trust};
+use super::{compliance, effective, trust};
+use crate::config::SecurityCompliance;
 use crate::{AppCredentialRef, Caller, Core, Policy, Result, TrustRef};
 
 /// See the module.
@@ -22,6 +23,8 @@ pub struct LiveToken {
     pub grant: LiveGrant,
     /// Effective on the scope; empty when unscoped.
     pub roles: Vec<Role>,
+    /// When one of the users whom it stands on counts as disabled for being away, unless that one logs in before.
+    pub(super) idle_at: Option<Timestamp>,
 }
 
 /// The scope of a [`LiveToken`], looked up.
@@ -49,14 +52,17 @@ impl LiveToken {
     }
 
     /// Whether a token with these claims, of the same standing and in the same epoch, is alive because this one is:
-    /// what cuts tokens off cuts off those issued before some time, so a later one outlives an earlier one.
-    fn speaks_for(&self, claims: &Claims, at: Timestamp) -> bool {
+    /// what cuts tokens off cuts off those issued before some time, so a later one outlives an earlier one. A login
+    /// starts no epoch: who has been away for too long as far as is known here may have come back meanwhile.
+    fn speaks_for(&self, claims: &Claims, at: Timestamp, now: Timestamp) -> bool {
         let ends_at = match &self.grant {
             LiveGrant::Own | LiveGrant::Federated(_) => None,
             LiveGrant::Trust(trust) => trust.expires_at,
             LiveGrant::ApplicationCredential(credential) => credential.expires_at,
         };
-        claims.issued_at_us >= self.claims.issued_at_us && ends_at.is_none_or(|end| at < end)
+        claims.issued_at_us >= self.claims.issued_at_us
+            && ends_at.is_none_or(|end| at < end)
+            && self.idle_at.is_none_or(|end| now < end)
     }
 
     /// What the use cases need to know of its bearer.
@@ -118,27 +124,42 @@ pub type Standing = (String, Scope, Grant);
 
 /// [`resolve`], from memory where no identity table has changed since the answer was worked out.
 pub(super) async fn look_up(core: &Core, claims: Claims, at: Timestamp) -> Result<Option<LiveToken>> {
-    let epoch = core.store.identity_epoch();
+    let (epoch, now) = (core.store.identity_epoch(), core.clock.now());
     let standing = (claims.user_id.clone(), claims.scope.clone(), claims.grant.clone());
     if let Some(kept) = core.fresh.standings.get(epoch, &standing)
-        && kept.speaks_for(&claims, at)
+        && kept.speaks_for(&claims, at, now)
     {
         return Ok(Some(LiveToken { claims, ..LiveToken::clone(&kept) }));
     }
-    let found = resolve(&mut core.read().await?, claims, at).await?;
+    let rules = &core.config.security_compliance;
+    let look = Look { issued: Timestamp(claims.issued_at_us), at, now, rules };
+    let found = resolve(&mut core.read().await?, claims, look).await?;
     if let Some(live) = &found {
         core.fresh.standings.put(epoch, standing, &Arc::new(live.clone()));
     }
     Ok(found)
 }
 
-/// Looks up what the claims stand for at the time `at`. `None` when the user, the scope or the grant is gone,
-/// disabled or expired, when one of them was cut off after the token was issued, or when no role is left.
-pub(super) async fn resolve(conn: &mut Conn, claims: Claims, at: Timestamp) -> Result<Option<LiveToken>> {
-    let issued = Timestamp(claims.issued_at_us);
-    let Some((user, user_domain)) = live_user(conn, &claims.user_id, issued).await? else { return Ok(None) };
+/// How a token is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look<'a> {
+    pub issued: Timestamp,
+    /// The time that it must not have ended at: now, or some time ago for who may ask about expired tokens.
+    pub at: Timestamp,
+    pub now: Timestamp,
+    pub rules: &'a SecurityCompliance,
+}
+
+/// Looks up what the claims stand for. `None` when the user, the scope or the grant is gone, disabled or expired, when
+/// the user has been away for too long, when one of them was cut off after the token was issued, or when no role is
+/// left.
+async fn resolve(conn: &mut Conn, claims: Claims, look: Look<'_>) -> Result<Option<LiveToken>> {
+    let issued = look.issued;
+    let Some(found) = live_user(conn, &claims.user_id, look).await? else { return Ok(None) };
+    let LiveUser { user, domain: user_domain, idle_at } = found;
     let Some(scope) = live_scope(conn, &claims.scope, issued).await? else { return Ok(None) };
-    let Some(grant) = live_grant(conn, &claims, issued, at).await? else { return Ok(None) };
+    let Some((grant, others_idle_at)) = live_grant(conn, &claims, look).await? else { return Ok(None) };
+    let idle_at = idle_at.into_iter().chain(others_idle_at).min();
     let target = match &scope {
         LiveScope::Unscoped => None,
         LiveScope::Project { project, .. } => Some(Target::Project(project.id.clone())),
@@ -146,25 +167,32 @@ pub(super) async fn resolve(conn: &mut Conn, claims: Claims, at: Timestamp) -> R
         LiveScope::System => Some(Target::System),
     };
     let Some(target) = target else {
-        return Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles: Vec::new() }));
+        let roles = Vec::new();
+        return Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles, idle_at }));
     };
     let revoked_until = revocation::scope_revoked_until(conn, &user.id, target.id()).await?;
     let roles = granted_roles(conn, &user.id, &grant, &target).await?;
     if roles.is_empty() || revoked_until.is_some_and(|until| issued <= until) {
         return Ok(None);
     }
-    Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles }))
+    Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles, idle_at }))
 }
 
-/// A user that may act, with its domain. `None` also when its tokens ended after `issued`.
-pub(super) async fn live_user(
-    conn: &mut Conn,
-    id: &str,
-    issued: Timestamp,
-) -> Result<Option<(User, Domain)>> {
+/// A user that may act.
+pub(super) struct LiveUser {
+    pub user: User,
+    pub domain: Domain,
+    pub idle_at: Option<Timestamp>,
+}
+
+/// The user, if it may act; `None` also when its tokens ended after the one that is looked at was issued.
+pub(super) async fn live_user(conn: &mut Conn, id: &str, look: Look<'_>) -> Result<Option<LiveUser>> {
     let Some(user) = user::get(conn, id).await? else { return Ok(None) };
-    let Some(domain) = live_domain(conn, &user.domain_id, issued).await? else { return Ok(None) };
-    Ok((user.enabled && issued > user.tokens_valid_after).then_some((user, domain)))
+    let Some(domain) = live_domain(conn, &user.domain_id, look.issued).await? else { return Ok(None) };
+    let idle_at = compliance::idle_at(conn, look.rules, &user).await?;
+    let is_live =
+        user.enabled && look.issued > user.tokens_valid_after && idle_at.is_none_or(|end| look.now < end);
+    Ok(is_live.then_some(LiveUser { user, domain, idle_at }))
 }
 
 async fn live_scope(conn: &mut Conn, scope: &Scope, issued: Timestamp) -> Result<Option<LiveScope>> {
@@ -186,21 +214,24 @@ async fn live_domain(conn: &mut Conn, id: &str, issued: Timestamp) -> Result<Opt
     Ok(found.filter(|domain| domain.enabled && issued > domain.tokens_valid_after))
 }
 
+/// What the token was granted by, and when one of those who granted it counts as disabled for being away.
 async fn live_grant(
     conn: &mut Conn,
     claims: &Claims,
-    issued: Timestamp,
-    at: Timestamp,
-) -> Result<Option<LiveGrant>> {
-    Ok(match &claims.grant {
+    look: Look<'_>,
+) -> Result<Option<(LiveGrant, Option<Timestamp>)>> {
+    let grant = match &claims.grant {
         Grant::Own => Some(LiveGrant::Own),
-        Grant::Trust(id) => trust::live(conn, id, issued, at).await?.map(LiveGrant::Trust),
+        Grant::Trust(id) => {
+            let found = trust::live(conn, id, look).await?;
+            return Ok(found.map(|(trust, idle_at)| (LiveGrant::Trust(trust), idle_at)));
+        }
         Grant::ApplicationCredential(id) => {
             let found = application_credential::get(conn, id).await?;
             let fits = |credential: &ApplicationCredential| {
                 credential.user_id == claims.user_id
                     && claims.scope == Scope::Project(credential.project_id.clone())
-                    && credential.expires_at.is_none_or(|expiry| at < expiry)
+                    && credential.expires_at.is_none_or(|expiry| look.at < expiry)
             };
             found.filter(fits).map(LiveGrant::ApplicationCredential)
         }
@@ -208,7 +239,8 @@ async fn live_grant(
             let idp = federation::get_idp(conn, &federated.idp_id).await?;
             idp.filter(|idp| idp.enabled).map(|_| LiveGrant::Federated(federated.clone()))
         }
-    })
+    };
+    Ok(grant.map(|grant| (grant, None)))
 }
 
 /// The roles that a token has on its scope: never more than whoever granted it holds there itself.

@@ -10,6 +10,7 @@ use updraft_store::identity::{project, role, trust, user};
 use updraft_store::{Conn, Tx};
 
 use super::application_credential::RoleRef;
+use super::live::Look;
 use super::{checks, delegation, effective, live};
 use crate::policy::{Target, TrustTarget};
 use crate::{Caller, Core, Error, Result};
@@ -322,22 +323,22 @@ async fn chain(conn: &mut Conn, id: &str, now: Timestamp) -> Result<Option<Vec<T
     Ok(Some(chain))
 }
 
-/// The trust of a token that was issued then, if everybody in its chain may still act.
+/// The trust of a token, if everybody in its chain may still act, and when one of them counts as disabled for being
+/// away.
 pub(super) async fn live(
     conn: &mut Conn,
     id: &str,
-    issued: Timestamp,
-    at: Timestamp,
-) -> Result<Option<Trust>> {
-    let Some(chain) = chain(conn, id, at).await? else { return Ok(None) };
+    look: Look<'_>,
+) -> Result<Option<(Trust, Option<Timestamp>)>> {
+    let Some(chain) = chain(conn, id, look.at).await? else { return Ok(None) };
+    let mut idle_at: Option<Timestamp> = None;
     for trust in &chain {
         for user_id in [&trust.trustor_user_id, &trust.trustee_user_id] {
-            if live::live_user(conn, user_id, issued).await?.is_none() {
-                return Ok(None);
-            }
+            let Some(found) = live::live_user(conn, user_id, look).await? else { return Ok(None) };
+            idle_at = idle_at.into_iter().chain(found.idle_at).min();
         }
     }
-    Ok(chain.into_iter().next())
+    Ok(chain.into_iter().next().map(|trust| (trust, idle_at)))
 }
 
 /// The roles of a trust's token; none when the original trustor has lost one of them.

@@ -61,6 +61,7 @@ pub(super) fn blank(core: &Core, caller: &Caller, id: String) -> Result<Image> {
         min_disk_gib: 0,
         min_ram_mib: 0,
         data: None,
+        staged_bytes: None,
         properties: BTreeMap::new(),
         tags: [].into(),
         created_at: now,

@@ -2,16 +2,19 @@
 //! write.
 
 mod rules;
+mod stock;
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use updraft_model::image::metadef::{Item, ItemKind, Namespace, ResourceType};
 use updraft_store::image::metadef as rows;
 use updraft_store::{Conn, StoreError, StoreErrorKind, Tx};
+use updraft_wire::image::metadef::NamespaceBody;
 
 use crate::{Caller, Core, Error, Result};
 use rules::{Verb, enforce, enforce_new, item_rule, may};
+pub use stock::ensure as ensure_stock;
 
 /// What a request says about a namespace.
 #[derive(Clone, Debug)]
@@ -31,6 +34,19 @@ pub struct NewItem {
     pub kind: ItemKind,
     pub name: String,
     pub body: Value,
+}
+
+/// Everything that a namespace is said to hold.
+pub fn contents(body: NamespaceBody) -> Vec<NewItem> {
+    let of = |kind, name: &str, body: Value| NewItem { kind, name: name.to_owned(), body };
+    let associations = body
+        .resource_type_associations
+        .iter()
+        .map(|association| of(ItemKind::ResourceType, &association.name, json!(association)));
+    let objects = body.objects.iter().map(|object| of(ItemKind::Object, &object.name, json!(object)));
+    let properties = body.properties.iter().map(|(name, value)| of(ItemKind::Property, name, value.clone()));
+    let tags = body.tags.iter().map(|tag| of(ItemKind::Tag, &tag.name, Value::Null));
+    associations.chain(objects).chain(properties).chain(tags).collect()
 }
 
 /// What a list of namespaces asks for.

@@ -184,14 +184,18 @@ async fn activate(
 }
 
 async fn staged(core: &Core, claim: &Claim, file: &ImageFile, measured: Measured) -> Result<()> {
-    let (claim, file) = (claim.clone(), file.clone());
+    let (claim, file, now) = (claim.clone(), file.clone(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
             claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
-            match file::arrive(tx, &file.name, &file.holder, FileRole::Staged, &measured).await? {
-                true => Ok(()),
-                false => Err(lost_file(&file.image_id)),
+            let lost = || lost_file(&file.image_id);
+            let mut image = record::get(tx, &file.image_id).await?.ok_or_else(lost)?;
+            if !file::arrive(tx, &file.name, &file.holder, FileRole::Staged, &measured).await? {
+                return Err(lost());
             }
+            image.staged_bytes = Some(measured.size_bytes);
+            image.updated_at = now;
+            Ok(record::update(tx, &image).await?)
         })
     })
     .await

@@ -57,7 +57,7 @@ fn payload(image: &Image) -> Value {
         "owner": image.owner,
         "disk_format": image.disk_format.map(|format| format.as_str()),
         "container_format": image.container_format.map(|format| format.as_str()),
-        "size": data.map(|data| data.size_bytes),
+        "size": image.size_bytes(),
         "virtual_size": data.map(|data| data.virtual_size_bytes),
         "is_public": image.visibility == Visibility::Public,
         "visibility": image.visibility.as_str(),

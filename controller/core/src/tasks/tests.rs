@@ -168,6 +168,7 @@ impl Cloud {
             min_disk_gib: 0,
             min_ram_mib: 0,
             data: Some(data),
+            staged_bytes: None,
             properties: Default::default(),
             tags: BTreeSet::new(),
             created_at: Timestamp(0),

@@ -53,10 +53,24 @@ pub struct Image {
     pub min_ram_mib: u32,
     /// There once data was uploaded and accepted.
     pub data: Option<ImageData>,
+    /// Of the data that waits for an import; see [`Image::size_bytes`].
+    pub staged_bytes: Option<u64>,
     pub properties: BTreeMap<String, String>,
     pub tags: BTreeSet<String>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+impl Image {
+    /// The size that is shown of it: that of its data, or of what is staged for it until the import has come to an end.
+    /// An image that is `queued` again has none.
+    pub fn size_bytes(&self) -> Option<u64> {
+        match (&self.data, self.status) {
+            (Some(data), _) => Some(data.size_bytes),
+            (None, ImageStatus::Queued) => None,
+            (None, _) => self.staged_bytes,
+        }
+    }
 }
 
 /// What was measured while the data arrived.

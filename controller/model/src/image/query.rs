@@ -132,7 +132,7 @@ impl SortKey {
     }
 
     fn compare(self, one: &Image, other: &Image) -> Ordering {
-        let size = |image: &Image| image.data.as_ref().map(|data| data.size_bytes);
+        let size = Image::size_bytes;
         match self {
             Self::Name => one.name.cmp(&other.name),
             Self::Status => one.status.as_str().cmp(other.status.as_str()),
@@ -189,7 +189,7 @@ impl ImageQuery {
     }
 
     fn takes(&self, image: &Image) -> bool {
-        let size = image.data.as_ref().map(|data| data.size_bytes);
+        let size = image.size_bytes();
         self.one_of.iter().all(|(attribute, values)| {
             value_of(image, attribute).is_some_and(|value| values.contains(&value))
         }) && self.takes_visibility(image)
@@ -233,7 +233,7 @@ fn value_of(image: &Image, attribute: &str) -> Option<String> {
         "checksum" => image.data.as_ref().map(|data| data.md5.clone()),
         "os_hash_algo" => image.data.as_ref().map(|_| HASH_ALGORITHM.to_owned()),
         "os_hash_value" => image.data.as_ref().map(|data| data.sha512.clone()),
-        "size" => image.data.as_ref().map(|data| data.size_bytes.to_string()),
+        "size" => image.size_bytes().map(|size| size.to_string()),
         "virtual_size" => image.data.as_ref()?.virtual_size_bytes.map(|size| size.to_string()),
         _ => None,
     }
@@ -259,6 +259,7 @@ mod tests {
             min_disk_gib: 0,
             min_ram_mib: 0,
             data: None,
+            staged_bytes: None,
             properties: [("os_distro".to_owned(), name.to_owned())].into(),
             tags: [name.to_owned()].into(),
             created_at: Timestamp(created_at),

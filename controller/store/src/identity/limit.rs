@@ -162,6 +162,13 @@ pub async fn list(conn: &mut Conn, filter: &LimitFilter) -> Result<Vec<Limit>, S
     rows.iter().map(from_row).collect()
 }
 
+/// The limits of these projects and domains.
+pub async fn list_of(conn: &mut Conn, owner_ids: &[String]) -> Result<Vec<Limit>, StoreError> {
+    let select = Select::new(SELECT).and_in("l.owner_id", Some(owner_ids));
+    let rows = select.order("l.owner_id, r.resource_name, l.id", None).fetch(conn).await?;
+    rows.iter().map(from_row).collect()
+}
+
 /// What a project may have of a service's resource in a region: its own limit, else the registered one of the region,
 /// else the one for all regions. `None` when nothing is registered.
 pub async fn effective(

@@ -1,5 +1,7 @@
 //! Metadata definitions: namespaces, the items in them, and resource types.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use updraft_model::Timestamp;
 use updraft_model::image::metadef::{Item, ItemKind, Namespace, ResourceType};
@@ -7,11 +9,14 @@ use updraft_model::image::metadef::{Item, ItemKind, Namespace, ResourceType};
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
 use crate::query::{Row, query};
-use crate::select::Select;
+use crate::select::{Insert, Select};
 
 const NAMESPACES: &str = "SELECT namespace, owner, visibility, protected, display_name, description, created_at, \
                           updated_at FROM metadef_namespaces";
 const ITEMS: &str = "SELECT namespace, kind, name, body, created_at, updated_at FROM metadef_items";
+
+/// The sequence that says which edition of the stock namespaces was loaded.
+const STOCK: &str = "stock metadefs";
 
 fn namespace(row: &Row) -> Result<Namespace, StoreError> {
     let visibility: String = row.try_get("visibility")?;
@@ -205,4 +210,67 @@ pub async fn list_resource_types(conn: &mut Conn) -> Result<Vec<ResourceType>, S
             })
         })
         .collect()
+}
+
+/// The edition of the stock namespaces that was loaded last; 0 for none.
+pub async fn stock_edition(conn: &mut Conn) -> Result<i64, StoreError> {
+    let row = query("SELECT latest FROM sequences WHERE name = ?").bind(STOCK).fetch_optional(conn).await?;
+    row.map_or(Ok(0), |row| row.try_get("latest"))
+}
+
+/// Notes that everything up to this edition was loaded.
+pub async fn note_stock_edition(tx: &mut Tx, edition: i64) -> Result<(), StoreError> {
+    let changed = query("UPDATE sequences SET latest = ? WHERE name = ?").bind(edition).bind(STOCK);
+    if changed.execute(tx).await? == 0 {
+        let made = query("INSERT INTO sequences (name, latest) VALUES (?, ?)").bind(STOCK).bind(edition);
+        made.execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Adds namespaces and what is in them in a few statements, and makes the resource types known that they are for.
+pub async fn insert_stock(
+    tx: &mut Tx,
+    namespaces: &[Namespace],
+    items: &[Item],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut known: BTreeSet<String> =
+        list_resource_types(tx).await?.into_iter().map(|resource_type| resource_type.name).collect();
+    let mut types = Insert::new("metadef_resource_types (name, protected, created_at, updated_at)");
+    for item in items.iter().filter(|item| item.kind == ItemKind::ResourceType) {
+        if known.insert(item.name.clone()) {
+            types.row([(&item.name).into(), false.into(), now.0.into(), now.0.into()]);
+        }
+    }
+    types.execute(tx).await?;
+    let mut rows = Insert::new(
+        "metadef_namespaces (namespace, owner, visibility, protected, display_name, description, created_at, \
+         updated_at)",
+    );
+    for namespace in namespaces {
+        rows.row([
+            (&namespace.namespace).into(),
+            (&namespace.owner).into(),
+            word(namespace.public).into(),
+            namespace.protected.into(),
+            (&namespace.display_name).into(),
+            (&namespace.description).into(),
+            namespace.created_at.0.into(),
+            namespace.updated_at.0.into(),
+        ]);
+    }
+    rows.execute(tx).await?;
+    let mut rows = Insert::new("metadef_items (namespace, kind, name, body, created_at, updated_at)");
+    for item in items {
+        rows.row([
+            (&item.namespace).into(),
+            item.kind.as_str().into(),
+            (&item.name).into(),
+            item.body.to_string().into(),
+            item.created_at.0.into(),
+            item.updated_at.0.into(),
+        ]);
+    }
+    rows.execute(tx).await
 }

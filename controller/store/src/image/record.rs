@@ -24,6 +24,9 @@ fn from_row(row: &Row) -> Result<Image, StoreError> {
     let container_format = optional("container_format")?
         .map(|text| ContainerFormat::parse(&text).ok_or_else(corrupt("container_format")))
         .transpose()?;
+    let size: Option<i64> = row.try_get("size_bytes")?;
+    let size_bytes = size.map(|size| unsigned(size, "images.size_bytes")).transpose()?;
+    let data = data_from_row(row, size_bytes)?;
     Ok(Image {
         id: text("id")?,
         name: optional("name")?,
@@ -36,7 +39,8 @@ fn from_row(row: &Row) -> Result<Image, StoreError> {
         container_format,
         min_disk_gib: row.try_get("min_disk_gib")?,
         min_ram_mib: row.try_get("min_ram_mib")?,
-        data: data_from_row(row)?,
+        staged_bytes: size_bytes.filter(|_| data.is_none()),
+        data,
         properties: serde_json::from_str(&text("properties")?).map_err(|_| corrupt("properties")())?,
         tags: serde_json::from_str(&text("tags")?).map_err(|_| corrupt("tags")())?,
         created_at: Timestamp(row.try_get("created_at")?),
@@ -44,15 +48,18 @@ fn from_row(row: &Row) -> Result<Image, StoreError> {
     })
 }
 
-fn data_from_row(row: &Row) -> Result<Option<ImageData>, StoreError> {
-    let Some(size) = row.try_get::<Option<i64>>("size_bytes")? else { return Ok(None) };
+/// The data; where there is none yet, a size is that of what is staged.
+fn data_from_row(row: &Row, size_bytes: Option<u64>) -> Result<Option<ImageData>, StoreError> {
+    let (Some(size_bytes), Some(md5)) = (size_bytes, row.try_get::<Option<String>>("md5")?) else {
+        return Ok(None);
+    };
     let virtual_size: Option<i64> = row.try_get("virtual_size_bytes")?;
     Ok(Some(ImageData {
-        size_bytes: unsigned(size, "images.size_bytes")?,
+        size_bytes,
         virtual_size_bytes: virtual_size
             .map(|size| unsigned(size, "images.virtual_size_bytes"))
             .transpose()?,
-        md5: row.try_get("md5")?,
+        md5,
         sha512: row.try_get("sha512")?,
     }))
 }
@@ -74,7 +81,7 @@ pub async fn insert(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(image.container_format.map(ContainerFormat::as_str))
     .bind(image.min_disk_gib)
     .bind(image.min_ram_mib)
-    .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
+    .bind(image.size_bytes().map(signed))
     .bind(image.data.as_ref().and_then(|data| data.virtual_size_bytes).map(signed))
     .bind(image.data.as_ref().map(|data| &data.md5))
     .bind(image.data.as_ref().map(|data| &data.sha512))
@@ -105,7 +112,7 @@ pub async fn update(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(image.container_format.map(ContainerFormat::as_str))
     .bind(image.min_disk_gib)
     .bind(image.min_ram_mib)
-    .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
+    .bind(image.size_bytes().map(signed))
     .bind(image.data.as_ref().and_then(|data| data.virtual_size_bytes).map(signed))
     .bind(image.data.as_ref().map(|data| &data.md5))
     .bind(image.data.as_ref().map(|data| &data.sha512))

@@ -23,7 +23,9 @@ pub async fn count_uploading(conn: &mut Conn, project_id: &str) -> Result<i64, S
 /// Bytes of the data that the project's images have.
 pub async fn bytes(conn: &mut Conn, project_id: &str) -> Result<i64, StoreError> {
     // MySQL's sums are decimals; to SQLite the cast means "a number".
-    let sql = "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS SIGNED) AS number FROM images WHERE owner = ?";
+    // The size of what is staged is a file's.
+    let sql = "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS SIGNED) AS number FROM images \
+               WHERE owner = ? AND md5 IS NOT NULL";
     number(conn, sql, project_id).await
 }
 

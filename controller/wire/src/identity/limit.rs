@@ -118,7 +118,9 @@ pub struct LimitView {
     pub resource_name: String,
     pub resource_limit: i64,
     pub description: Option<String>,
-    pub links: SelfLink,
+    /// `None` where a project is shown with its limits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub links: Option<SelfLink>,
 }
 
 /// `GET /v3/limits/model`.

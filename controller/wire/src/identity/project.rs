@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::attributes::not_null;
-use super::{ListLinks, SelfLink};
+use super::{LimitView, ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/projects` and `PATCH /v3/projects/{id}`. A field that is absent keeps its value, or its default.
@@ -67,6 +67,9 @@ pub struct ProjectView {
     /// With `subtree_as_list` or `subtree_as_ids`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subtree: Option<Value>,
+    /// Of a relative in a list, with `include_limits`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Vec<LimitView>>,
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

@@ -1,9 +1,10 @@
-//! `/v3/OS-FEDERATION`
+//! `/v3/OS-FEDERATION`, and `/v3/auth/OS-FEDERATION`
 
 mod login;
 mod mappings;
 mod providers;
 mod service_providers;
+mod websso;
 
 use crate::routes::Routes;
 
@@ -13,4 +14,5 @@ pub(super) fn routes() -> Routes {
         .merge(mappings::routes())
         .merge(providers::routes())
         .merge(service_providers::routes())
+        .merge(websso::routes())
 }

@@ -60,7 +60,7 @@ pub(super) fn routes() -> Routes {
 /// An image as the API shows it. URLs are relative to the service, as Glance has them.
 fn view(image: Image) -> ImageView {
     let path = format!("/v2/images/{}", image.id);
-    let data = image.data.as_ref();
+    let (data, size) = (image.data.as_ref(), image.size_bytes());
     ImageView {
         name: image.name,
         status: image.status.as_str(),
@@ -72,7 +72,7 @@ fn view(image: Image) -> ImageView {
         container_format: image.container_format.map(|format| format.as_str()),
         min_disk: image.min_disk_gib,
         min_ram: image.min_ram_mib,
-        size: data.map(|data| data.size_bytes),
+        size,
         virtual_size: data.and_then(|data| data.virtual_size_bytes),
         checksum: data.map(|data| data.md5.clone()),
         os_hash_algo: data.map(|_| HASH_ALGORITHM),

@@ -3,7 +3,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 use updraft_core::Error;
-use updraft_core::image::metadef::{self, NamespaceFields, NamespaceQuery, NewItem};
+use updraft_core::image::metadef::{self, NamespaceFields, NamespaceQuery};
 use updraft_model::image::metadef::{Item, ItemKind, Namespace};
 use updraft_wire::image::metadef::{NamespaceBody, NamespaceList, NamespaceView, NamespaceVisibility};
 
@@ -91,25 +91,13 @@ fn fields(body: &NamespaceBody) -> NamespaceFields {
     }
 }
 
-fn items(body: NamespaceBody) -> Vec<NewItem> {
-    let of = |kind, name: &str, body: Value| NewItem { kind, name: name.to_owned(), body };
-    let associations = body
-        .resource_type_associations
-        .iter()
-        .map(|association| of(ItemKind::ResourceType, &association.name, json!(association)));
-    let objects = body.objects.iter().map(|object| of(ItemKind::Object, &object.name, json!(object)));
-    let properties = body.properties.iter().map(|(name, value)| of(ItemKind::Property, name, value.clone()));
-    let tags = body.tags.iter().map(|tag| of(ItemKind::Tag, &tag.name, Value::Null));
-    associations.chain(objects).chain(properties).chain(tags).collect()
-}
-
 pub(super) async fn create(
     Call { core, caller, .. }: Call,
     Body(body): Body<Value>,
 ) -> Answer<(StatusCode, HeaderMap, Json<NamespaceView>)> {
     let body = checked(body)?;
     let fields = fields(&body);
-    let (namespace, items) = metadef::create(&core, &caller, fields, items(body)).await?;
+    let (namespace, items) = metadef::create(&core, &caller, fields, metadef::contents(body)).await?;
     let mut headers = HeaderMap::new();
     if let Ok(location) = HeaderValue::from_str(&format!("{PATH}/{}", namespace.namespace)) {
         headers.insert(header::LOCATION, location);

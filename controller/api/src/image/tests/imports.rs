@@ -90,7 +90,12 @@ async fn staged_data_becomes_the_images_by_an_import() {
     let direct = json!({"name": "glance-direct"});
     assert_eq!(import(&cloud, &token, &id, direct.clone()).await, StatusCode::CONFLICT, "nothing is staged");
     assert_eq!(stage(&cloud, &token, &id, qcow2(|_| {})).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(shown(&cloud, &token, &id).await["status"], "uploading");
+    let staged = shown(&cloud, &token, &id).await;
+    let size = json!(qcow2(|_| {}).len());
+    assert_eq!((&staged["status"], &staged["size"]), (&json!("uploading"), &size));
+    assert_eq!((&staged["checksum"], &staged["virtual_size"]), (&Value::Null, &Value::Null));
+    let found = cloud.get(&format!("/image/v2/images?size_min={size}"), &token).await;
+    assert_eq!(found.text("/images/0/id"), id);
     assert_eq!(stage(&cloud, &token, &id, qcow2(|_| {})).await.status, StatusCode::CONFLICT);
     assert_eq!(import(&cloud, &token, &id, direct.clone()).await, StatusCode::ACCEPTED);
     let importing = shown(&cloud, &token, &id).await;
@@ -98,6 +103,7 @@ async fn staged_data_becomes_the_images_by_an_import() {
         (&importing["status"], &importing["os_glance_importing_to_stores"]),
         (&json!("importing"), &json!("local"))
     );
+    assert_eq!(importing["size"], size);
     assert_eq!(import(&cloud, &token, &id, direct).await, StatusCode::CONFLICT, "one import at a time");
 
     assert!(Worker::new(cloud.core.clone()).run_one().await.unwrap());
@@ -114,6 +120,21 @@ async fn staged_data_becomes_the_images_by_an_import() {
         (&json!("success"), &json!("api_image_import"))
     );
     assert_eq!(files(&cloud), std::slice::from_ref(&id));
+    assert_eq!(doctor::examine(&cloud.core).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_image_that_is_queued_again_has_no_size() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let id = queued(&cloud, &token, "qcow2").await;
+    assert_eq!(stage(&cloud, &token, &id, vec![7; 4096]).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(shown(&cloud, &token, &id).await["size"], 4096);
+    let direct = json!({"name": "glance-direct"});
+    assert_eq!(import(&cloud, &token, &id, direct).await, StatusCode::ACCEPTED);
+    assert!(Worker::new(cloud.core.clone()).run_one().await.unwrap());
+    let failed = shown(&cloud, &token, &id).await;
+    assert_eq!((&failed["status"], &failed["size"]), (&json!("queued"), &Value::Null));
     assert_eq!(doctor::examine(&cloud.core).await.unwrap(), []);
 }
 

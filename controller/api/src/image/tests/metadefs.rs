@@ -8,7 +8,7 @@ const ROOT: &str = "/image/v2/metadefs/namespaces";
 fn namespace() -> Value {
     json!({
         "namespace": "OS::Test", "display_name": "Test", "description": "d", "visibility": "public",
-        "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}],
+        "resource_type_associations": [{"name": "OS::Test::Thing", "prefix": "hw_"}],
         "properties": {"bus": {"title": "Bus", "type": "string", "enum": ["virtio"]}},
         "objects": [{"name": "limits", "required": ["cpu"], "properties": {"cpu": {"title": "CPU", "type": "integer"}}}],
         "tags": [{"name": "t1"}],
@@ -39,17 +39,50 @@ async fn a_namespace_is_made_whole_and_read_back() {
     ] {
         assert_eq!(shown.pointer(pointer), Some(&expected), "{shown}");
     }
-    let prefixed = cloud.get(&format!("{path}?resource_type=OS::Glance::Image"), &token).await.json();
+    let prefixed = cloud.get(&format!("{path}?resource_type=OS::Test::Thing"), &token).await.json();
     assert!(prefixed["properties"].get("hw_bus").is_some(), "{prefixed}");
     assert_eq!(prefixed["objects"][0]["required"][0], "hw_cpu");
-    let list = cloud.get(&format!("{ROOT}?resource_types=OS::Glance::Image"), &token).await.json();
+    let list = cloud.get(&format!("{ROOT}?resource_types=OS::Test::Thing"), &token).await.json();
     assert_eq!(list["namespaces"].as_array().unwrap().len(), 1);
     assert_eq!(
         cloud.get(&format!("{ROOT}?resource_types=None"), &token).await.json()["namespaces"],
         json!([])
     );
     let types = cloud.get("/image/v2/metadefs/resource_types", &token).await;
-    assert_eq!(types.text("/resource_types/0/name"), "OS::Glance::Image");
+    let types = types.json()["resource_types"].clone();
+    assert!(types.as_array().unwrap().iter().any(|known| known["name"] == "OS::Test::Thing"), "{types}");
+}
+
+#[tokio::test]
+async fn a_new_cloud_has_the_stock_namespaces_once() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (_, _, token) = cloud.tenant("alice", "reader").await;
+    let names = async || {
+        let list =
+            cloud.get(&format!("{ROOT}?limit=100&sort_key=namespace&sort_dir=asc"), &token).await.json();
+        let list = list["namespaces"].as_array().unwrap().clone();
+        assert!(list.iter().all(|one| one["protected"] == true && one["owner"] == "admin"), "{list:?}");
+        list.iter().map(|one| one["namespace"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let stock = names().await;
+    assert_eq!((stock.len(), stock[0].as_str()), (22, "OS::Cinder::Volumetype"));
+    let path = |name: &str| format!("{ROOT}/{name}");
+    let image = cloud.get(&path("OS::Compute::LibvirtImage"), &token).await;
+    assert_eq!(image.text("/properties/hw_firmware_type/enum/1"), "uefi");
+    assert_eq!(image.text("/resource_type_associations/0/name"), "OS::Glance::Image");
+    let pinning = path("OS::Compute::CPUPinning");
+    let flavor = cloud.get(&format!("{pinning}?resource_type=OS::Nova::Flavor"), &token).await;
+    assert_eq!(flavor.text("/properties/hw:cpu_policy/enum/1"), "dedicated");
+    let quota = cloud.get(&path("OS::Compute::Quota"), &token).await;
+    assert_eq!(quota.json().pointer("/objects/0/properties/quota:cpu_shares/type"), Some(&json!("integer")));
+
+    assert_eq!(cloud.delete(&pinning, &admin).await.status, StatusCode::FORBIDDEN, "protected");
+    let free = json!({"namespace": "OS::Compute::CPUPinning", "visibility": "public", "protected": false});
+    assert_eq!(cloud.call(Method::PUT, &pinning, &admin, free).await.status, StatusCode::OK);
+    assert_eq!(cloud.delete(&pinning, &admin).await.status, StatusCode::NO_CONTENT);
+    updraft_core::image::metadef::ensure_stock(&cloud.core).await.unwrap();
+    assert_eq!(names().await.len(), 21, "what was deleted does not come back");
 }
 
 #[tokio::test]

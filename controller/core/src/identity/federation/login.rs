@@ -10,16 +10,28 @@ use updraft_store::identity::{assignment, domain, federated_user, federation, gr
 use updraft_store::{Conn, Tx};
 use updraft_token::{Federated, MAX_FEDERATED_GROUPS};
 
+use super::oidc::IdToken;
 use super::rules::{DomainRule, Identity, ProjectRule, Rules, UserRule};
 use super::{idp_not_found, oidc, protocol_not_found};
 use crate::identity::login;
-use crate::{Core, Error, Result};
+use crate::{Core, Error, Result, audit};
 
 /// Verifies the ID token, maps what it says, and makes an unscoped token for the user that comes of it: one that is
 /// here already (`"type": "local"`), or one that is made at its first login.
 pub async fn login(core: &Core, idp_id: &str, protocol_id: &str, id_token: &str) -> Result<login::Outcome> {
     let (idp, rules) = known(core, idp_id, protocol_id).await?;
     let verified = oidc::verify(core, id_token, &idp.remote_ids).await?;
+    admit(core, idp, &rules, protocol_id, &verified).await
+}
+
+/// Makes the token for whom a verified ID token speaks of.
+pub(super) async fn admit(
+    core: &Core,
+    idp: IdentityProvider,
+    rules: &Rules,
+    protocol_id: &str,
+    verified: &IdToken,
+) -> Result<login::Outcome> {
     let identity = rules.apply(&verified.assertion()).map_err(refused)?;
     let federated =
         Federated { idp_id: idp.id.clone(), protocol_id: protocol_id.to_owned(), group_ids: Vec::new() };
@@ -38,7 +50,8 @@ fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error
     Error::unauthorized().because(source)
 }
 
-async fn known(core: &Core, idp_id: &str, protocol_id: &str) -> Result<(IdentityProvider, Rules)> {
+/// The identity provider and the rules that its assertions by the protocol are read with; 404 or 403 without.
+pub(super) async fn known(core: &Core, idp_id: &str, protocol_id: &str) -> Result<(IdentityProvider, Rules)> {
     let mut conn = core.read().await?;
     let idp = federation::get_idp(&mut conn, idp_id).await?.ok_or_else(|| idp_not_found(idp_id))?;
     if !idp.enabled {
@@ -78,11 +91,14 @@ async fn ephemeral(
     mut federated: Federated,
 ) -> Result<login::Outcome> {
     federated.group_ids = group_ids(&mut core.read().await?, &identity).await?;
-    let (protocol_id, now) = (federated.protocol_id.clone(), core.clock.now());
+    let (protocol_id, now, operation) = (federated.protocol_id.clone(), core.clock.now(), audit::current());
     let user = core
         .write(move |tx| {
             Box::pin(async move {
                 let user = ensure_user(tx, &idp, &protocol_id, &identity.user, now).await?;
+                // The event is in this transaction.
+                let known = async { audit::identify_user(&user.id, &user.name, &user.domain_id) };
+                audit::on_behalf_of(operation, known).await;
                 for rule in &identity.projects {
                     ensure_project(tx, &idp, &user, rule).await?;
                 }

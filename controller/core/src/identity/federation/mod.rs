@@ -1,16 +1,19 @@
 //! Federation (API reference "OS-FEDERATION"): users whom somebody else vouches for, by OpenID Connect.
 //!
 //! [`login`] is the way in: [`oidc`] verifies the assertion, [`rules`] reads it by the mapping's rules, and the user
-//! whom they make gets an unscoped token. SAML is not spoken.
+//! whom they make gets an unscoped token. A browser comes by it through [`websso`]. SAML is not spoken.
 
 pub mod login;
 pub mod mapping;
 pub mod provider;
 pub mod service_provider;
+pub mod websso;
 
+mod code;
 mod oidc;
 mod rules;
 
+pub use code::OidcClient;
 pub use oidc::{JwksSource, OidcIssuer, OidcKeys};
 pub use service_provider::enabled as enabled_service_providers;
 

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use updraft_model::Timestamp;
 
+use super::code::OidcClient;
 use super::rules::Assertion;
 use crate::{Core, Error, ErrorKind, Result};
 
@@ -24,8 +25,8 @@ const KEYS_LIFETIME: Duration = Duration::from_secs(300);
 /// How soon keys are read again for a token that names one we do not have.
 const KEYS_PAUSE: Duration = Duration::from_secs(10);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
-/// The largest key set that is read.
-const MAX_KEYS_BYTES: usize = 1 << 20;
+/// The largest answer that is read.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// The longest ID token that is looked at.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Values in one claim.
@@ -52,6 +53,8 @@ pub struct OidcIssuer {
     /// Whom its tokens must be for: our client ids there.
     pub audiences: Vec<String>,
     pub keys: JwksSource,
+    /// What we are to it where browsers may log in.
+    pub client: Option<OidcClient>,
 }
 
 /// Where an issuer's public keys (RFC 7517) come from.
@@ -125,7 +128,7 @@ fn check_time(claims: &Checked, now: Timestamp) -> Result<()> {
     }
 }
 
-fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(super) fn refused(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::unauthorized().because(source)
 }
 
@@ -177,17 +180,24 @@ async fn read(source: &JwksSource) -> Result<JwkSet> {
 }
 
 async fn fetch(url: &str) -> Result<Vec<u8>> {
-    let client = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(FETCH_TIMEOUT)
-        .build()
-        .map_err(unavailable)?;
-    let sent = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-    let mut response = sent.map_err(unavailable)?;
+    let sent = http().map_err(unavailable)?.get(url).send().await;
+    let response = sent.and_then(reqwest::Response::error_for_status).map_err(unavailable)?;
+    bounded(response).await.map_err(unavailable)
+}
+
+/// What goes to the addresses that the operator gave: soon answered or given up, and nowhere else by a redirect.
+pub(super) fn http() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(FETCH_TIMEOUT).build()
+}
+
+/// The body of an answer that is not too large.
+pub(super) async fn bounded(
+    mut response: reqwest::Response,
+) -> std::result::Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unavailable)? {
-        if bytes.len() + chunk.len() > MAX_KEYS_BYTES {
-            return Err(unavailable("the issuer's key set is too large"));
+    while let Some(chunk) = response.chunk().await? {
+        if bytes.len() + chunk.len() > MAX_ANSWER_BYTES {
+            return Err("the issuer's answer is too large".into());
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -200,6 +210,16 @@ fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> E
 }
 
 impl IdToken {
+    /// Whether it was made for this client.
+    pub fn is_for(&self, client_id: &str) -> bool {
+        self.claims.get("aud").is_some_and(|audience| values_of(audience).iter().any(|one| one == client_id))
+    }
+
+    /// What ties it to one login.
+    pub fn nonce(&self) -> Option<&str> {
+        self.claims.get("nonce").and_then(Value::as_str)
+    }
+
     /// The claims under the names that Apache's mod_auth_openidc gives them, as mappings in use know them:
     /// `OIDC-email` and `HTTP_OIDC_EMAIL`.
     pub fn assertion(&self) -> Assertion {

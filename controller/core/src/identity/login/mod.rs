@@ -13,7 +13,7 @@ use updraft_store::identity::trust;
 use updraft_token::{Claims, Federated, Grant, Method, Scope};
 
 use super::live::{self, LiveScope, LiveToken};
-use super::{checks, token};
+use super::{checks, compliance, token};
 use crate::{Core, Error, ErrorKind, Result, Secret, audit};
 pub use factors::Unfinished;
 use proof::{Proof, Source};
@@ -126,6 +126,10 @@ pub(super) async fn vouched(
     federated: Option<Federated>,
 ) -> Result<Outcome> {
     core.store.refresh_identity().await?;
+    audit::identify_user(&user.id, &user.name, &user.domain_id);
+    if federated.is_some() {
+        compliance::note_login(core, &user).await?;
+    }
     let mut proof = Proof::default();
     proof.add_assertion(user, protocol_id, federated)?;
     issued(core, proof, WantedScope::Unscoped).await

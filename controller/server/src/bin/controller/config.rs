@@ -6,13 +6,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Deserialize;
 use updraft_core::fetch::FetchRules;
-use updraft_core::identity::federation::{JwksSource, OidcIssuer};
+use updraft_core::identity::federation::OidcIssuer;
 use updraft_core::{Bus, PasswordHashing, Policy, RateLimits, SecurityCompliance};
 use updraft_store::{DatabaseUrl, StoreError};
 
 use crate::bus::{self, BusSection};
 use crate::compliance::Compliance;
 use crate::error::Error;
+use crate::federation::{Federation, Oidc};
 use crate::tls::{Certificate, TlsFiles};
 
 /// The configuration file. Unknown keys are refused; secrets are in files of their own.
@@ -62,6 +63,9 @@ pub struct Config {
     /// Whose ID tokens are believed (OpenID Connect).
     #[serde(default)]
     oidc: Vec<Oidc>,
+    /// Who may be given tokens of users that somebody else vouches for.
+    #[serde(default)]
+    federation: Federation,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
     /// How new passwords are hashed; hashes of the other kind are good until their owner next logs in.
@@ -98,37 +102,6 @@ enum PasswordHash {
     Argon2id,
     /// For users who may go back to a Keystone.
     Bcrypt,
-}
-
-/// An issuer of ID tokens. Its keys come from a file or from a URL, which is `https` or on this machine.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Oidc {
-    issuer: String,
-    /// Our client ids there.
-    audiences: Vec<String>,
-    jwks_file: Option<PathBuf>,
-    jwks_url: Option<String>,
-}
-
-impl Oidc {
-    fn core(&self) -> Result<OidcIssuer, &'static str> {
-        let is_local =
-            |url: &str| ["http://127.0.0.1:", "http://[::1]:"].iter().any(|start| url.starts_with(start));
-        let keys = match (&self.jwks_file, &self.jwks_url) {
-            (Some(file), None) => JwksSource::File(file.clone()),
-            (None, Some(url)) if url.starts_with("https://") || is_local(url) => JwksSource::Url(url.clone()),
-            _ => {
-                return Err(
-                    "an issuer in [[oidc]] has either jwks_file or jwks_url, and the latter is https",
-                );
-            }
-        };
-        if self.issuer.is_empty() || self.audiences.is_empty() {
-            return Err("an issuer in [[oidc]] has a name and at least one of audiences");
-        }
-        Ok(OidcIssuer { issuer: self.issuer.clone(), audiences: self.audiences.clone(), keys })
-    }
 }
 
 /// `[web_download]`: where `web-download` may go. Private networks are out of reach unless they are allowed here.
@@ -236,6 +209,7 @@ impl Config {
             Certificate::load(files).map_err(|source| Error::Tls { source })?;
         }
         self.oidc_issuers()?;
+        self.trusted_dashboards()?;
         self.database()?;
         self.bus()?;
         self.admin_password()?;
@@ -255,8 +229,15 @@ impl Config {
     }
 
     fn oidc_issuers(&self) -> Result<Vec<OidcIssuer>, Error> {
-        let issuers = self.oidc.iter().map(Oidc::core).collect::<Result<_, _>>();
-        issuers.map_err(|problem| Error::setting(&self.path, String::from(problem)))
+        let issuer = |oidc: &Oidc| {
+            let secret = self.secret("oidc.client_secret_file", oidc.client_secret_file.as_deref())?;
+            oidc.core(secret).map_err(|problem| Error::setting(&self.path, String::from(problem)))
+        };
+        self.oidc.iter().map(issuer).collect()
+    }
+
+    fn trusted_dashboards(&self) -> Result<Vec<String>, Error> {
+        self.federation.trusted_dashboards().map_err(|problem| Error::setting(&self.path, problem))
     }
 
     /// Where the truth is kept.
@@ -342,6 +323,7 @@ impl Config {
             host_key: self.secret("host_key_file", self.host_key_file.as_deref())?.map(Into::into),
             agent_authority: self.agent_authority()?,
             oidc_issuers: self.oidc_issuers()?,
+            trusted_dashboards: self.trusted_dashboards()?,
             novnc_directory: self.novnc_dir.clone(),
             audit_retention: Duration::from_secs(self.audit_retention_days * 86_400),
             allowed_origins: self.allowed_origins.clone(),
@@ -421,6 +403,11 @@ mod tests {
             ("bus = { uri = 'amqp://cloud@broker/' }", "uri"),
             ("[rate_limits]\nrequests_per_planet = 1", "requests_per_planet"),
             ("[security_compliance]\npassword_regex = 'a(?=b)'", "password_regex"),
+            ("[federation]\ntrusted_dashboard = ['horizon.example']", "trusted_dashboard"),
+            (
+                "[[oidc]]\nissuer = 'i'\naudiences = ['a']\njwks_file = '/k'\nclient_id = 'a'",
+                "token_endpoint",
+            ),
             ("[security_compliance]\nlockout_failure_attempts = 0", "lockout_failure_attempts"),
         ] {
             let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();

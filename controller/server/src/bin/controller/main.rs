@@ -12,6 +12,7 @@ mod bus;
 mod compliance;
 mod config;
 mod error;
+mod federation;
 mod listen;
 mod serve;
 mod tls;

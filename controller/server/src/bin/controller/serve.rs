@@ -27,6 +27,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let admin_password = config.admin_password()?;
     let bootstrapped = identity::bootstrap::bootstrap(&core, admin_password).await;
     bootstrapped.map_err(|source| Error::Bootstrap { source })?;
+    image::metadef::ensure_stock(&core).await.map_err(|source| Error::Bootstrap { source })?;
     image::clean_up(&core).await.map_err(|source| Error::Bootstrap { source })?;
     host::register_own(&core).await.map_err(|source| Error::Bootstrap { source })?;
 

@@ -187,6 +187,44 @@ async fn who_was_away_for_too_long_counts_as_disabled() {
 }
 
 #[tokio::test]
+async fn tokens_of_who_was_away_for_too_long_are_no_good() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = Config::new(directory.path().join("images"));
+    config.security_compliance.disable_user_account_days_inactive = Some(10);
+    config.token_lifetime = 40 * DAY;
+    let cloud = TestCloud::start_with(directory, config).await;
+    let (_, _, alice) = cloud.tenant("alice", "member").await;
+    let (_, bob_id, bob) = cloud.tenant("bob", "member").await;
+    let admin = cloud.admin().await;
+    let status = async |token: &str| cloud.get("/v3/auth/projects", token).await.status;
+    let days = async |number: u32| {
+        cloud.core.clock.advance(number * DAY);
+        cloud.admin().await;
+    };
+    days(9).await;
+    assert_eq!((status(&alice).await, status(&bob).await), (StatusCode::OK, StatusCode::OK));
+    assert!(may_log_in(&cloud, "alice", "alice").await);
+    days(1).await;
+    assert_eq!(status(&alice).await, StatusCode::OK, "the token of before, too: she was here yesterday");
+    assert_eq!(status(&bob).await, StatusCode::UNAUTHORIZED);
+    let path = "/v3/auth/tokens";
+    let request =
+        axum::http::Request::get(path).header("x-auth-token", &admin).header("x-subject-token", &bob);
+    let seen = cloud.send(request.body(axum::body::Body::empty()).unwrap()).await;
+    assert_eq!(seen.status, StatusCode::NOT_FOUND, "nor for who validates it");
+    let exchange = json!({"auth": {"identity": {"methods": ["token"], "token": {"id": bob}}}});
+    assert_eq!(cloud.post(path, "", exchange).await.status, StatusCode::UNAUTHORIZED);
+    let on = json!({"user": {"enabled": true}});
+    cloud.call(Method::PATCH, &format!("/v3/users/{bob_id}"), &admin, on).await;
+    assert_eq!(status(&bob).await, StatusCode::OK, "let in by an administrator");
+    options(&cloud, &bob_id, json!({"ignore_user_inactivity": true})).await;
+    days(9).await;
+    days(9).await;
+    assert_eq!(status(&bob).await, StatusCode::OK, "exempt");
+    assert_eq!(status(&alice).await, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_locked_password_stays() {
     let cloud = TestCloud::start().await;
     let alice = user(&cloud, "alice").await;

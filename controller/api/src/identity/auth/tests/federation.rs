@@ -1,12 +1,11 @@
 //! Logins by OpenID Connect, with an issuer made here: a key pair of its own, its public half served over HTTP.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use axum::routing::get;
-use axum::{Json, Router};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -14,20 +13,21 @@ use tokio::net::TcpListener;
 use updraft_core::Config;
 use updraft_core::identity::federation::{JwksSource, OidcIssuer};
 
+use super::websso::{self, SharedDesk};
 use super::{login_by, roles_of, token_of};
 use crate::test_cloud::{Reply, TestCloud, project};
 
-const ISSUER: &str = "https://idp.test";
-const AUDIENCE: &str = "updraft";
+pub(super) const ISSUER: &str = "https://idp.test";
+pub(super) const AUDIENCE: &str = "updraft";
 
 /// Somebody who vouches for users.
-struct Issuer {
+pub(super) struct Issuer {
     key: EncodingKey,
     public: Jwk,
 }
 
 impl Issuer {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
         let key = EncodingKey::from_ec_der(&pair.serialize_der());
         let mut public = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
@@ -43,14 +43,15 @@ impl Issuer {
         Header { kid: Some("1".into()), ..Header::new(Algorithm::ES256) }
     }
 
-    fn token(&self, claims: &Value) -> String {
+    pub fn token(&self, claims: &Value) -> String {
         encode(&self.header(), claims, &self.key).unwrap()
     }
 }
 
-struct Scene {
-    cloud: TestCloud,
-    issuer: Issuer,
+pub(super) struct Scene {
+    pub cloud: TestCloud,
+    pub issuer: Issuer,
+    pub desk: SharedDesk,
     admin: String,
     group_id: String,
     project_id: String,
@@ -58,25 +59,27 @@ struct Scene {
 
 impl Scene {
     /// A cloud with the identity provider `corp`, whose people in `staff` are readers of the project `shared`.
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let issuer = Issuer::new();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}/keys", listener.local_addr().unwrap());
-        let keys = issuer.keys();
-        let served = Router::new().route("/keys", get(move || std::future::ready(Json(keys.clone()))));
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let desk = SharedDesk::default();
+        let served = websso::provider(issuer.keys(), Arc::clone(&desk));
         tokio::spawn(axum::serve(listener, served).into_future());
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config::new(directory.path().join("images"));
         config.oidc_issuers = vec![OidcIssuer {
             issuer: ISSUER.into(),
             audiences: vec![AUDIENCE.into()],
-            keys: JwksSource::Url(url),
+            keys: JwksSource::Url(format!("{url}/keys")),
+            client: Some(websso::client(&url)),
         }];
+        config.trusted_dashboards = vec![websso::DASHBOARD.into()];
         let cloud = TestCloud::start_with(directory, config).await;
         let (project_id, _, _) = cloud.tenant("shared", "member").await;
         let admin = cloud.admin().await;
         let made = cloud.post("/v3/groups", &admin, json!({"group": {"name": "staff"}})).await;
-        let scene = Self { cloud, issuer, admin, group_id: made.text("/group/id"), project_id };
+        let scene = Self { cloud, issuer, desk, admin, group_id: made.text("/group/id"), project_id };
         scene.set_up().await;
         scene
     }
@@ -110,7 +113,7 @@ impl Scene {
     }
 
     /// What the issuer says of Ada, in its time.
-    fn claims(&self) -> Value {
+    pub fn claims(&self) -> Value {
         let now = self.cloud.core.clock.now().0 / 1_000_000;
         json!({
             "iss": ISSUER, "aud": AUDIENCE, "sub": "248289761001", "iat": now, "exp": now + 300,
@@ -118,7 +121,7 @@ impl Scene {
         })
     }
 
-    fn claims_with(&self, name: &str, value: Value) -> Value {
+    pub fn claims_with(&self, name: &str, value: Value) -> Value {
         let mut claims = self.claims();
         claims[name] = value;
         claims

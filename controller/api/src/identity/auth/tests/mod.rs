@@ -9,6 +9,7 @@ mod federation;
 mod logins;
 mod signed;
 mod trusts;
+mod websso;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
