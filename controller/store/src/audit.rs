@@ -29,8 +29,8 @@ fn from_row(row: &Row) -> Result<AuditEvent, StoreError> {
     })
 }
 
-const INSERT: &str = "INSERT INTO audit_events (id, event_time, request_id, initiator_id, project_id, succeeded, document) VALUES ";
-const PLACES: &str = "(?, ?, ?, ?, ?, ?, ?)";
+const INSERT: &str = "INSERT INTO audit_events (id, event_time, request_id, initiator_id, project_id, succeeded, document) VALUES (?, ?, ?, ?, ?, ?, ?)";
+const ANOTHER_ROW: &str = ", (?, ?, ?, ?, ?, ?, ?)";
 /// Events of one statement where there are many: a flood of them costs few, and only two texts are ever prepared.
 const ROWS: usize = 32;
 
@@ -62,7 +62,7 @@ pub async fn insert_all(tx: &mut Tx, events: &[AuditEvent]) -> Result<(), StoreE
 
 /// One statement.
 async fn insert_rows(tx: &mut Tx, events: &[AuditEvent]) -> Result<(), StoreError> {
-    let sql = INSERT.to_owned() + &[PLACES].repeat(events.len()).join(", ");
+    let sql = INSERT.to_owned() + &ANOTHER_ROW.repeat(events.len().saturating_sub(1));
     let mut insert = Query::composed(sql, Vec::with_capacity(events.len() * 7));
     for event in events {
         insert = insert

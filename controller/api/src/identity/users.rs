@@ -25,7 +25,7 @@ pub(super) fn routes() -> Routes {
     Routes::new()
         .route("/users", get(list).queries(FILTERS).queries(["password_expires_at"]).post(create))
         .route("/users/{user_id}", get(show).patch(update).delete(delete))
-        .route("/users/{user_id}/password", post(change_password))
+        .route("/users/{user_id}/password", post(change_password).public())
         .route("/users/{user_id}/projects", get(list_projects).queries(FILTERS))
         .route("/users/{user_id}/groups", get(list_groups))
 }

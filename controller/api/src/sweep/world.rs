@@ -443,7 +443,7 @@ impl Making {
     /// A task that nobody works on.
     async fn task(&self) -> String {
         let input = json!({"import_from": "http://images.test/one", "import_from_format": "raw",
-                           "image_properties": {"name": "new"}});
+                           "image_properties": {"name": "new", "disk_format": "raw", "container_format": "bare"}});
         let body = json!({"type": "import", "input": input});
         self.make("/image/v2/tasks", &self.admin, body, "/id").await
     }
