@@ -232,7 +232,7 @@ async fn networks() {
     for row in [
         row(&["update_network"], Method::PUT, &path, named("changed"), 200, 403),
         row(&["update_network:shared", "update_network"], Method::PUT, &path, shared, 200, 403),
-        row(&["update_network:tags"], Method::PUT, &format!("{path}/tags/t"), Value::Null, 201, 403),
+        row(&["update_network:tags"], Method::PUT, format!("{path}/tags/t"), Value::Null, 201, 403),
         row(&["delete_network"], Method::DELETE, &path, Value::Null, 204, 403),
     ] {
         house.judge(&house.admin, "get_network", row).await;

@@ -19,6 +19,7 @@ pub(crate) mod tests;
 use axum::Json;
 use axum::middleware::from_fn;
 use serde_json::{Value, json};
+use updraft_core::policy::Target;
 
 pub(crate) use consoles::routes as console_routes;
 use version::Version;
@@ -43,6 +44,7 @@ pub fn routes() -> Routes {
 }
 
 /// There are none: they cannot be made.
-async fn server_groups(Auth(_caller): Auth, Version(_version): Version) -> Answer<Json<Value>> {
+async fn server_groups(Auth(caller): Auth, Version(_version): Version) -> Answer<Json<Value>> {
+    caller.enforce("os_compute_api:os-server-groups:index", &Target::own(&caller))?;
     Ok(Json(json!({"server_groups": []})))
 }

@@ -15,7 +15,7 @@ pub(super) fn routes() -> Routes {
         .route("/domains/config/default", get(default))
         .route("/domains/config/{group}/default", get(default_of_group))
         .route("/domains/config/{group}/{option}/default", get(default_of_option))
-        .route(whole, get(show).put(create).patch(update).delete(delete))
+        .route(whole, get(show).put(create).or_status(200).patch(update).delete(delete))
         .route(&format!("{whole}/{{group}}"), get(show_group).patch(update_group).delete(delete_group))
         .route(
             &format!("{whole}/{{group}}/{{option}}"),

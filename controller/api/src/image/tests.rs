@@ -297,7 +297,11 @@ async fn patches_change_what_may_be_changed() {
         ("application/json", replace("name", json!("z")), StatusCode::UNSUPPORTED_MEDIA_TYPE),
         (V2_1, replace("status", json!("active")), StatusCode::FORBIDDEN),
         (V2_1, replace("checksum", json!("0")), StatusCode::FORBIDDEN),
-        (V2_1, replace("locations", json!([{"url": "file:///etc/shadow", "metadata": {}}])), StatusCode::FORBIDDEN),
+        (
+            V2_1,
+            replace("locations", json!([{"url": "file:///etc/shadow", "metadata": {}}])),
+            StatusCode::FORBIDDEN,
+        ),
         (V2_1, replace("locations", json!([{"url": "file:///etc/shadow"}])), StatusCode::BAD_REQUEST),
         (V2_1, replace("visibility", json!("public")), StatusCode::FORBIDDEN),
         (V2_1, replace("owner", json!("somebody")), StatusCode::FORBIDDEN),

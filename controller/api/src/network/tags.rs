@@ -29,6 +29,7 @@ fn of_collection(collection: &str, kind: Kind) -> Routes {
         .delete(move |call: Call, path: Path<String>| clear(call, kind, path));
     let one = get(move |call: Call, path: Path<(String, String)>| confirm(call, kind, path))
         .put(move |call: Call, path: Path<(String, String)>| add(call, kind, path))
+        .status(201)
         .delete(move |call: Call, path: Path<(String, String)>| remove(call, kind, path));
     Routes::new()
         .route(&format!("/{collection}/{{id}}/tags"), all)

@@ -48,6 +48,8 @@ pub(super) struct Line {
     pub until: Option<u16>,
     /// Whom the sweep sees let in, of [`super::world::CALLERS`]; `public` is everybody, `all` everybody with a token.
     pub who: Option<String>,
+    /// What those who are let in get in the sweep's world, where that is not the success that is described.
+    pub status: Option<u16>,
     /// `path::function` of tests that say more, or everything when there is no `who`.
     #[serde(default)]
     pub tests: Vec<String>,
@@ -154,7 +156,7 @@ pub(super) fn read() -> Vec<Line> {
             .iter()
             .find(|(known, _)| *known == service)
             .unwrap_or_else(|| panic!("{service} is no service"));
-        lines.extend(of_service.into_iter().map(|line| Line { service: *name, ..line }));
+        lines.extend(of_service.into_iter().map(|line| Line { service: name, ..line }));
     }
     lines
 }

@@ -23,14 +23,15 @@ fn is_refusal(status: StatusCode) -> bool {
 }
 
 /// What is wrong with an answer to a caller who is let in.
-fn wrong(reply: &Reply, route: &Route) -> Option<String> {
+fn wrong(reply: &Reply, line: &Line, route: &Route) -> Option<String> {
     let status = reply.status.as_u16();
     let shape = &route.shape;
+    let described = line.status.or(shape.status);
     let expected =
-        shape.status.is_some_and(|known| known == status) || shape.other_statuses.contains(&status);
+        described == Some(status) || line.status.is_none() && shape.other_statuses.contains(&status);
     (!expected).then(|| {
         let body: String = String::from_utf8_lossy(&reply.bytes).chars().take(300).collect();
-        format!("{status} where {:?} is described: {body}", shape.status)
+        format!("{status} where {described:?} is described: {body}")
     })
 }
 
@@ -83,7 +84,9 @@ impl Sweep<'_> {
         for caller in CALLERS {
             let world = self.world;
             let reply = self.send(&case, Some(world.token(caller))).await;
-            if is_refusal(reply.status) {
+            // Who names nothing of its own may be told so instead of being refused.
+            let lacks = reply.status == StatusCode::BAD_REQUEST && !allowed.contains(&caller);
+            if is_refusal(reply.status) || lacks {
                 if let Some(problem) = super::shape_of_fault(&case, &reply) {
                     self.findings.push(format!("{name} by {caller}: {problem}"));
                 }
@@ -94,7 +97,7 @@ impl Sweep<'_> {
                 continue;
             }
             seen.push(caller);
-            if let Some(problem) = wrong(&reply, route) {
+            if let Some(problem) = wrong(&reply, line, route) {
                 self.findings.push(format!("{name} by {caller}: {problem}"));
             }
         }

@@ -398,6 +398,8 @@ impl Making {
         let trust = json!({"trustor_user_id": user, "trustee_user_id": values["reader"], "impersonation": false,
                            "project_id": values["projects"], "roles": [{"name": "member"}]});
         let id = self.make("/v3/OS-TRUST/trusts", &token, json!({"trust": trust}), "/trust/id").await;
+        let given = self.text(&format!("/v3/OS-TRUST/trusts/{id}/roles"), &token, "/roles/0/id").await;
+        values.insert("trust_role".into(), given);
         values.insert("trusts".into(), id);
         self.filters_of(&admin, values).await;
         let limit = json!({"service_id": values["services"], "project_id": values["projects"],

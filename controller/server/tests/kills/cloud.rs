@@ -16,7 +16,7 @@ use updraft_sim::{SimulatedHost, agent};
 
 pub const PASSWORD: &str = "correct horse";
 /// What each image has: long enough that a kill finds it on its way.
-pub const DATA: [u8; 256 << 10] = [7; 256 << 10];
+pub static DATA: [u8; 256 << 10] = [7; 256 << 10];
 const HOST_CREDENTIAL: &str = "the simulated host's own secret";
 /// How much of a log is shown.
 const LOG_TAIL_BYTES: usize = 6000;

@@ -217,10 +217,11 @@ async fn check_notifications(cluster: &Cluster, queue: &Subscriber, book: &Book)
     for id in &book.active {
         expected.insert(("image.activate".to_owned(), id.clone()));
     }
-    while !expected.iter().all(|pair| known().contains_key(pair)) && began.elapsed() < PATIENCE {
+    let mut told = known();
+    while !expected.iter().all(|pair| told.contains_key(pair)) && began.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(200)).await;
+        told = known();
     }
-    let told = known();
     let missing: Vec<_> = expected.iter().filter(|pair| !told.contains_key(*pair)).collect();
     assert!(missing.is_empty(), "not told of: {missing:?}");
     let is_once =

@@ -59,7 +59,7 @@ impl Header {
         let missing = || file.corrupt("a region is missing");
         let (&(_, table, table_bytes), &(_, metadata, _)) =
             find(BLOCKS).zip(find(METADATA)).ok_or_else(missing)?;
-        let (parameters, size, sector) = metadata_items(file, metadata)?;
+        let [parameters, size, sector] = metadata_items(file, metadata)?;
         let (block_bytes, flags) = (u64::from(le32(&parameters, 0)), le32(&parameters, 4));
         if flags & HAS_PARENT != 0 {
             return Err(file.other_file());
@@ -128,11 +128,10 @@ fn region_table<R: Read + Seek>(file: &mut Container<'_, R>) -> Result<Regions, 
     Err(file.corrupt("neither table of regions is good"))
 }
 
-/// The file's parameters, the disk's size, and the size of its sectors.
-fn metadata_items<R: Read + Seek>(
-    file: &mut Container<'_, R>,
-    region: u64,
-) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), InspectError> {
+/// The bytes of the file's parameters, of the disk's size, and of the size of its sectors.
+type Items = [Vec<u8>; 3];
+
+fn metadata_items<R: Read + Seek>(file: &mut Container<'_, R>, region: u64) -> Result<Items, InspectError> {
     let table = file.read("metadata", region, TABLE_BYTES)?;
     if !table.starts_with(b"metadata") {
         return Err(file.corrupt("its metadata are missing"));
@@ -144,7 +143,7 @@ fn metadata_items<R: Read + Seek>(
         let entry = entries.find(|entry| entry.starts_with(&kind)).ok_or_else(missing)?;
         file.read("metadata", region.saturating_add(u64::from(le32(entry, 16))), length)
     };
-    Ok((item(PARAMETERS, 8)?, item(DISK_SIZE, 8)?, item(SECTOR_SIZE, 4)?))
+    Ok([item(PARAMETERS, 8)?, item(DISK_SIZE, 8)?, item(SECTOR_SIZE, 4)?])
 }
 
 /// Whether the CRC-32C in a header is its own.
