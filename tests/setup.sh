@@ -17,7 +17,6 @@ PATH=$PATH:$cargo_bin
 rust_version=1.95
 openstackclient_version=10.5.0
 keystonemiddleware_version=10.12.0
-oslo_messaging_version=18.3.1
 tempest_version=47.0.0
 bpf_linker_version=0.13.0
 cargo_deny_version=0.20.2
@@ -58,15 +57,7 @@ read_installed() {
 refresh_lists() {
     [ $lists_refreshed = yes ] && return
     say "refreshing the package lists"
-    # Unlike dpkg's lock, that of the lists cannot be waited for.
-    local tries=60
-    until as_root apt-get update -qq 2>"$cache/apt.log"; do
-        if ! grep -q 'Could not get lock' "$cache/apt.log" || [ $((tries -= 1)) -le 0 ]; then
-            cat "$cache/apt.log" >&2
-            die "the package lists could not be refreshed"
-        fi
-        sleep 5
-    done
+    as_root apt-get update -qq
     lists_refreshed=yes
 }
 
@@ -188,9 +179,8 @@ finish_group() {
         compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || refresh_lists
         ;;
     client)
-        python_program venv openstack "the demo and the tests drive the cloud with it; its middleware must take our tokens, its listeners our notifications" \
-            "python-openstackclient==$openstackclient_version" "keystonemiddleware==$keystonemiddleware_version" \
-            "oslo.messaging==$oslo_messaging_version"
+        python_program venv openstack "the demo and the tests drive the cloud with it, and its middleware must take our tokens" \
+            "python-openstackclient==$openstackclient_version" "keystonemiddleware==$keystonemiddleware_version"
         ;;
     ebpf)
         # Its build asks the llvm-config that it finds first.
@@ -211,11 +201,11 @@ finish_group() {
 
 # python_program VENV PROGRAM REASON PACKAGE==VERSION...: from the Python package index, into a folder of its own.
 python_program() {
-    local venv=$cache/$1 program=$2 reason=$3 wanted name complete=yes
+    local venv=$cache/$1 program=$2 reason=$3 wanted complete=yes
     shift 3
     for wanted in "$@"; do
-        name=${wanted%%==*}
-        compgen -G "$venv/lib/python3*/site-packages/${name//[-.]/_}-${wanted##*==}.dist-info" >/dev/null || complete=no
+        wanted=${wanted//-/_}
+        compgen -G "$venv/lib/python3*/site-packages/${wanted/==/-}.dist-info" >/dev/null || complete=no
     done
     [ $complete = yes ] && [ -x "$venv/bin/$program" ] && return
     say "installing $* into $venv: $reason"

@@ -5,7 +5,6 @@
 #   ROUNDS        of the fault test (20)
 #   KILLS         of blkd and of netd (1000; about 3 s for one of each)
 #   HOSTILE_S     seconds of each attack (60)
-#   CONTROLLERS   kills of one of three controllers under load (300; about 1 s each)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -14,8 +13,6 @@ PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 rounds=${ROUNDS:-20}
 export UPDRAFT_KILLS=${KILLS:-1000}
 export UPDRAFT_HOSTILE_S=${HOSTILE_S:-60}
-
-export UPDRAFT_CONTROLLER_KILLS=${CONTROLLERS:-300}
 
 say() { echo "soak: $* ($(date +%T))"; }
 tests() { cargo test --release --locked "$@"; }
@@ -34,10 +31,6 @@ say "$UPDRAFT_KILLS kills of blkd and of netd"
 tests -p updraft-e2e --test kills -- --ignored --nocapture
 say "$UPDRAFT_KILLS kills during image imports"
 UPDRAFT_KILL_TRIALS=$UPDRAFT_KILLS tests -p updraft-server --test import_kills -- --nocapture
-say "$UPDRAFT_CONTROLLER_KILLS kills of three controllers on one database and one broker"
-tests -p updraft-server --test three_controllers -- --nocapture
-say "how quickly a backlog of notifications drains"
-tests -p updraft-core how_quickly_a_backlog_drains -- --ignored --nocapture
 for round in $(seq "$rounds"); do
     say "faults, round $round of $rounds"
     tests -p updraft-e2e --test faults

@@ -9,8 +9,6 @@ use crate::measure::Failure;
 
 /// A server that says nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Read at once: whole answers, but for long lists.
-const READ_BYTES: usize = 64 * 1024;
 
 /// A request, and the status without which its answer counts as a failure.
 #[derive(Clone, Debug)]
@@ -39,15 +37,14 @@ impl Request {
 #[derive(Clone, Debug, Default)]
 pub struct Reply {
     pub status: u16,
-    head: String,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
 }
 
 impl Reply {
-    /// The value of the first header of this name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let headers = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        headers.filter(|header| header.0.eq_ignore_ascii_case(name)).map(|header| header.1.trim()).next()
+        self.headers.iter().find(|header| header.0 == name).map(|header| header.1.as_str())
     }
 }
 
@@ -56,82 +53,75 @@ impl Reply {
 pub struct Client {
     address: SocketAddr,
     stream: Option<BufReader<TcpStream>>,
-    reply: Reply,
 }
 
 impl Client {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, stream: None, reply: Reply::default() }
+        Self { address, stream: None }
     }
 
     /// Sends the request and reads the whole answer.
     ///
     /// # Errors
     /// The server does not answer, or with another status than expected.
-    pub fn send(&mut self, request: &Request) -> Result<&Reply, Failure> {
+    pub fn send(&mut self, request: &Request) -> Result<Reply, Failure> {
         // A server may close an idle connection just when it is used again: that is tried once more.
         let is_reused = self.stream.is_some();
-        self.ask(request)?;
-        match self.receive(request) {
-            Err(_) if is_reused && self.reply.status == 0 => {
+        let reply = match self.exchange(request) {
+            Err(_) if is_reused => {
                 self.stream = None;
-                self.ask(request)?;
-                self.receive(request)?;
+                self.exchange(request)
             }
-            other => other?,
+            other => other,
+        };
+        let reply = reply.inspect_err(|_| self.stream = None)?;
+        if reply.status == request.expected {
+            return Ok(reply);
         }
-        Ok(&self.reply)
+        let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(300)]).into_owned();
+        Err(Failure::new(format!("status {} instead of {}: {body}", reply.status, request.expected)))
     }
 
-    /// Sends the request; [`Self::receive`] is next.
-    ///
-    /// # Errors
-    /// The server cannot be reached.
-    pub fn ask(&mut self, request: &Request) -> Result<(), Failure> {
-        if let Some(stream) = &mut self.stream
-            && stream.get_mut().write_all(&request.bytes).is_ok()
+    fn exchange(&mut self, request: &Request) -> Result<Reply, Failure> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                none.insert(BufReader::new(stream))
+            }
+        };
+        stream.get_mut().write_all(&request.bytes)?;
+        let reply = read_reply(stream)?;
+        if reply.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+            || reply.header("content-length").is_none() && reply.status != 204
         {
-            return Ok(());
-        }
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(&request.bytes)?;
-        self.stream = Some(BufReader::with_capacity(READ_BYTES, stream));
-        Ok(())
-    }
-
-    /// Reads the answer to the request that was sent last.
-    ///
-    /// # Errors
-    /// There is none, or one with another status than expected.
-    pub fn receive(&mut self, request: &Request) -> Result<(), Failure> {
-        self.reply.status = 0;
-        let stream = self.stream.as_mut().ok_or_else(|| Failure::new("nothing was sent"))?;
-        let is_open = read_reply(stream, &mut self.reply).inspect_err(|_| self.stream = None)?;
-        if !is_open {
             self.stream = None;
         }
-        if self.reply.status == request.expected {
-            return Ok(());
-        }
-        let body = String::from_utf8_lossy(&self.reply.body[..self.reply.body.len().min(300)]).into_owned();
-        Err(Failure::new(format!("status {} instead of {}: {body}", self.reply.status, request.expected)))
+        Ok(reply)
     }
 }
 
-/// Whether another answer may follow on the connection.
-fn read_reply(stream: &mut BufReader<TcpStream>, reply: &mut Reply) -> Result<bool, Failure> {
-    reply.head.clear();
-    while !reply.head.ends_with("\r\n\r\n") {
-        if stream.read_line(&mut reply.head)? == 0 {
+fn read_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Failure> {
+    let mut reply = Reply::default();
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line)? == 0 {
             return Err(Failure::new("the server closed the connection"));
         }
+        let text = line.trim_end();
+        if reply.status == 0 {
+            let status = text.split(' ').nth(1).and_then(|status| status.parse().ok());
+            reply.status = status.ok_or_else(|| Failure::new(format!("no HTTP: {text}")))?;
+        } else if let Some((name, value)) = text.split_once(':') {
+            reply.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        } else {
+            break;
+        }
     }
-    let status = reply.head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    reply.status = status.ok_or_else(|| Failure::new(format!("no HTTP: {}", reply.head)))?;
     let length = reply.header("content-length").and_then(|length| length.parse::<usize>().ok());
-    reply.body.clear();
     match length {
         Some(length) => {
             reply.body.resize(length, 0);
@@ -140,10 +130,9 @@ fn read_reply(stream: &mut BufReader<TcpStream>, reply: &mut Reply) -> Result<bo
         None if reply.status == 204 => {}
         None => {
             stream.read_to_end(&mut reply.body)?;
-            return Ok(false);
         }
     }
-    Ok(!reply.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")))
+    Ok(reply)
 }
 
 /// What a load gave.
@@ -154,9 +143,7 @@ pub struct Load {
     pub latencies_ns: Vec<u32>,
 }
 
-/// Keeps the request under way on so many connections for a while, from this one thread: it answers each in turn, so the
-/// client costs little and the server always has something to do. A server that does not answer in the order of the
-/// questions looks slower than it is, by no more than the time of one round.
+/// Sends the request over and over on so many connections for a while.
 ///
 /// # Errors
 /// Any answer is not the expected one: the run is void.
@@ -167,28 +154,26 @@ pub fn load(
     length: Duration,
 ) -> Result<Load, Failure> {
     let start = Instant::now();
-    let mut clients: Vec<(Client, Instant)> =
-        (0..connections).map(|_| (Client::new(address), Instant::now())).collect();
-    for (client, sent) in &mut clients {
-        *sent = Instant::now();
-        client.ask(request)?;
-    }
-    let mut load = Load::default();
-    let mut is_over = false;
-    while !is_over {
-        is_over = start.elapsed() >= length;
-        for (client, sent) in &mut clients {
-            client.receive(request)?;
-            load.latencies_ns.push(u32::try_from(sent.elapsed().as_nanos()).unwrap_or(u32::MAX));
-            if !is_over {
-                *sent = Instant::now();
-                client.ask(request)?;
-            }
+    let one = || -> Result<Vec<u32>, Failure> {
+        let mut client = Client::new(address);
+        let mut latencies = Vec::new();
+        while start.elapsed() < length {
+            let sent = Instant::now();
+            client.send(request)?;
+            latencies.push(u32::try_from(sent.elapsed().as_nanos()).unwrap_or(u32::MAX));
         }
+        Ok(latencies)
+    };
+    let results: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    let mut total = Load { elapsed: start.elapsed(), ..Load::default() };
+    for result in results {
+        total.latencies_ns.extend(result.map_err(|_| Failure::new("a client panicked"))??);
     }
-    load.elapsed = start.elapsed();
-    load.count = load.latencies_ns.len() as u64;
-    Ok(load)
+    total.count = total.latencies_ns.len() as u64;
+    Ok(total)
 }
 
 /// Waits until something listens.

@@ -6,7 +6,6 @@
 mod backend;
 mod frames;
 mod http;
-mod local_cloud;
 mod measure;
 mod nic;
 mod report;

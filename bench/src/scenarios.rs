@@ -1,9 +1,7 @@
 //! What can be run. A scenario runs its participants in turn and gives a report.
 
 mod blk;
-mod controller;
 mod identity;
-mod logins;
 mod net;
 
 use crate::measure::Failure;
@@ -24,14 +22,10 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "blk-mapped", measure: blk::mapped },
     Scenario { name: "net-64b-sg", measure: net::small_frames },
     Scenario { name: "identity-validate", measure: identity::validate },
-    Scenario { name: "identity-validate-nocatalog", measure: identity::validate_nocatalog },
-    Scenario { name: "identity-validate-in-process", measure: identity::validate_in_process },
     Scenario { name: "identity-issue", measure: identity::issue },
-    Scenario { name: "identity-password", measure: logins::argon2id },
-    Scenario { name: "identity-password-bcrypt", measure: logins::bcrypt },
-    Scenario { name: "identity-logins", measure: logins::queued },
-    Scenario { name: "image-list-1000", measure: controller::thousand_images },
-    Scenario { name: "controller-idle", measure: controller::idle_memory },
+    Scenario { name: "identity-logins", measure: identity::logins },
+    Scenario { name: "image-list-1000", measure: identity::thousand_images },
+    Scenario { name: "controller-idle", measure: identity::idle_memory },
 ];
 
 /// # Errors

@@ -7,15 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
-
 use crate::backend::{Core, pin};
 use crate::http::{self, Client, Request};
 use crate::measure::Failure;
 
 pub const PASSWORD: &str = "a-password-of-the-bench";
-/// Keystone's default, for both where they are to hash alike.
-pub const BCRYPT_COST: u32 = 12;
 /// How long ours may take to serve.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -35,12 +31,11 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// `updraft-controller`, from beside this program, on SQLite, as it comes but for `settings` (lines of its
-    /// configuration) and the limit on logins, which Keystone does not have.
+    /// `updraft-controller`, from beside this program, on SQLite.
     ///
     /// # Errors
     /// It is not built, or does not start.
-    pub fn ours(settings: &str) -> Result<Self, Failure> {
+    pub fn ours() -> Result<Self, Failure> {
         let scratch = tempfile::tempdir()?;
         let folder = scratch.path();
         let address = free_address()?;
@@ -53,20 +48,18 @@ impl ApiServer {
         let config = format!(
             "listen = '{address}'\ndatabase = '{place}/updraft.sqlite'\nimages_dir = '{place}/images'\n\
              keys_dir = '{place}/keys'\nadmin_password_file = '{place}/admin-password'\n\
-             host_credential_file = '{place}/host-credential'\n{settings}\n\
-             [rate_limits]\nlogins_per_address = {}\n",
-            u32::MAX
+             host_credential_file = '{place}/host-credential'\n"
         );
         let path = folder.join("controller.toml");
         fs::write(&path, config)?;
         let program = std::env::current_exe()?.with_file_name("updraft-controller");
         let mut command = Command::new(program);
-        command.arg("--config").arg(path).env_remove("RUST_LOG");
+        command.arg("--config").arg(path).env("RUST_LOG", "error");
         Self::spawn("ours", command, address, scratch)
     }
 
-    /// Keystone (packages python3-keystone, uwsgi-core, uwsgi-plugin-python3) on SQLite: Fernet tokens, bcrypt of cost
-    /// [`BCRYPT_COST`], everything else as it comes.
+    /// Keystone (packages python3-keystone, uwsgi-core, uwsgi-plugin-python3) on SQLite: Fernet tokens, bcrypt of 12
+    /// rounds, everything else as it comes.
     ///
     /// # Errors
     /// It is not installed, or does not start.
@@ -78,7 +71,7 @@ impl ApiServer {
         let config = format!(
             "[DEFAULT]\nlog_file = {place}/keystone.log\n[database]\nconnection = sqlite:///{place}/keystone.sqlite\n\
              [fernet_tokens]\nkey_repository = {place}/fernet\n[credential]\nkey_repository = {place}/credential\n\
-             [identity]\npassword_hash_algorithm = bcrypt\npassword_hash_rounds = {BCRYPT_COST}\n"
+             [identity]\npassword_hash_algorithm = bcrypt\npassword_hash_rounds = 12\n"
         );
         let path = folder.join("keystone.conf");
         fs::write(&path, config)?;
@@ -138,47 +131,10 @@ impl ApiServer {
     /// # Errors
     /// The login fails.
     pub fn login(&self) -> Result<String, Failure> {
-        let mut client = Client::new(self.address);
-        let token = client.send(&self.login_request())?.header("x-subject-token").map(str::to_owned);
+        let reply = Client::new(self.address).send(&self.login_request())?;
+        let token = reply.header("x-subject-token").map(str::to_owned);
         token.ok_or_else(|| Failure::new("a login without a token"))
     }
-
-    /// Gives it the services and endpoints that `other` has, so that the tokens of both carry the same catalog.
-    ///
-    /// # Errors
-    /// One of them refuses.
-    pub fn take_catalog_of(&self, other: &Self) -> Result<(), Failure> {
-        let mut theirs = Client::new(other.address);
-        let token = other.login()?;
-        let asked = Request::new("GET", "/v3/auth/catalog", &[("X-Auth-Token", token.as_str())], "", 200);
-        let catalog = json(&theirs.send(&asked)?.body)?;
-        let token = self.login()?;
-        let mut mine = Client::new(self.address);
-        let headers = [("X-Auth-Token", token.as_str())];
-        let services = json(&mine.send(&Request::new("GET", "/v3/services", &headers, "", 200))?.body)?;
-        for service in services["services"].as_array().into_iter().flatten() {
-            let path = format!("/v3/services/{}", service["id"].as_str().unwrap_or_default());
-            mine.send(&Request::new("DELETE", &path, &headers, "", 204))?;
-        }
-        for service in catalog["catalog"].as_array().into_iter().flatten() {
-            let body = json!({"service": {"type": service["type"], "name": service["name"]}}).to_string();
-            let made = json(&mine.send(&Request::new("POST", "/v3/services", &headers, &body, 201))?.body)?;
-            for endpoint in service["endpoints"].as_array().into_iter().flatten() {
-                let body = json!({"endpoint": {
-                    "service_id": made["service"]["id"],
-                    "interface": endpoint["interface"],
-                    "region_id": endpoint["region_id"],
-                    "url": endpoint["url"],
-                }});
-                mine.send(&Request::new("POST", "/v3/endpoints", &headers, &body.to_string(), 201))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn json(body: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::new(format!("an answer that is no JSON: {error}")))
 }
 
 fn manage(config: &Path, arguments: &[&str]) -> Result<(), Failure> {

@@ -1,7 +1,6 @@
 //! The images of this host: downloaded once, checked, and kept as base layers that root disks are clones of.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +9,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha512};
 use tokio::io::AsyncWriteExt;
 use updraft_base::ImageId;
-use updraft_base::size::{GIB, MIB};
+use updraft_base::size::GIB;
 use updraft_compute_api::plan::ImageSource;
-use updraft_volume::{Progress, VolumeError};
+use updraft_volume::VolumeError;
 
 use crate::controller::{Controller, ControllerError};
 use crate::host::capacity::disk_bytes;
@@ -53,40 +52,13 @@ struct Inner {
     locks: Mutex<HashMap<ImageId, Arc<tokio::sync::Mutex<()>>>>,
     /// Since when an image has been unused.
     idle_since: Mutex<HashMap<ImageId, Instant>>,
-    /// How far the images are that are on their way.
-    stages: Mutex<HashMap<ImageId, Stage>>,
-}
-
-/// How far an image is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// Of the file, in bytes.
-    Fetching { done: u64, total: u64 },
-    /// Of the disk in it, in bytes.
-    Converting { done: u64, total: u64 },
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (verb, done, total) = match *self {
-            Self::Fetching { done, total } => ("fetching", done, total),
-            Self::Converting { done, total } => ("converting", done, total),
-        };
-        let percent = u128::from(done) * 100 / u128::from(total.max(1));
-        write!(f, "image: {verb}, {percent} % of {} MiB", total.div_ceil(MIB))
-    }
 }
 
 impl Images {
     pub fn new(layout: Layout, controller: Controller, reserve_gib: u64) -> Self {
         let reserve_bytes = reserve_gib * GIB;
-        let (locks, idle_since, stages) = Default::default();
-        Self { inner: Arc::new(Inner { layout, controller, reserve_bytes, locks, idle_since, stages }) }
-    }
-
-    /// How far an image is that is on its way, for people; `None` for any other.
-    pub fn stage(&self, id: ImageId) -> Option<String> {
-        self.inner.stages().get(&id).map(Stage::to_string)
+        let (locks, idle_since) = Default::default();
+        Self { inner: Arc::new(Inner { layout, controller, reserve_bytes, locks, idle_since }) }
     }
 
     /// The base layer of an image, fetched and converted first where need be. The work goes on when the caller
@@ -147,11 +119,7 @@ impl Inner {
         self.idle_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stages(&self) -> std::sync::MutexGuard<'_, HashMap<ImageId, Stage>> {
-        self.stages.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn ensure(self: &Arc<Self>, image: &ImageSource) -> Result<PathBuf, ImageError> {
+    async fn ensure(&self, image: &ImageSource) -> Result<PathBuf, ImageError> {
         let dir = self.layout.image_dir(image.id);
         let base = dir.join("base");
         // Written last: what is named here is whole.
@@ -160,7 +128,6 @@ impl Inner {
             return Ok(base);
         }
         let fetched = self.fetch(image, &dir, &base).await;
-        self.stages().remove(&image.id);
         let marked =
             fetched.and_then(|()| write_durably(&marker, image.sha512.as_bytes()).map_err(at(&marker)));
         if marked.is_err() {
@@ -169,7 +136,7 @@ impl Inner {
         marked.map(|()| base)
     }
 
-    async fn fetch(self: &Arc<Self>, image: &ImageSource, dir: &Path, base: &Path) -> Result<(), ImageError> {
+    async fn fetch(&self, image: &ImageSource, dir: &Path, base: &Path) -> Result<(), ImageError> {
         remove(dir).map_err(at(dir))?;
         create_private_dir(dir).map_err(at(dir))?;
         let (_, free) = disk_bytes(dir);
@@ -180,15 +147,8 @@ impl Inner {
         let part = dir.join("image.part");
         let started = Instant::now();
         self.download(image, &part).await?;
-        let (file, layer, format, id) = (part.clone(), base.to_path_buf(), image.format, image.id);
-        let inner = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            let mut progress = |Progress { done_bytes: done, total_bytes: total }| {
-                inner.stages().insert(id, Stage::Converting { done, total });
-            };
-            volumes::import(&file, format, &layer, &mut progress)
-        })
-        .await??;
+        let (file, layer, format) = (part.clone(), base.to_path_buf(), image.format);
+        tokio::task::spawn_blocking(move || volumes::import(&file, format, &layer)).await??;
         remove(&part).map_err(at(&part))?;
         let seconds = started.elapsed().as_secs_f64();
         tracing::info!(image = %image.id, bytes = image.size_bytes, seconds, "image fetched and converted");
@@ -205,7 +165,6 @@ impl Inner {
             if found > image.size_bytes {
                 break;
             }
-            self.stages().insert(image.id, Stage::Fetching { done: found, total: image.size_bytes });
             hash.update(&chunk);
             file.write_all(&chunk).await.map_err(at(part))?;
         }
@@ -223,18 +182,4 @@ impl Inner {
 
 fn at(path: &Path) -> impl Fn(io::Error) -> ImageError {
     move |source| ImageError::Store { path: path.into(), source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Stage;
-
-    #[test]
-    fn a_stage_is_told_in_words() {
-        let fetching = Stage::Fetching { done: 3 << 20, total: 4 << 20 };
-        assert_eq!(fetching.to_string(), "image: fetching, 75 % of 4 MiB");
-        assert_eq!(Stage::Converting { done: 0, total: 0 }.to_string(), "image: converting, 0 % of 0 MiB");
-        let huge = Stage::Converting { done: u64::MAX, total: u64::MAX };
-        assert!(huge.to_string().starts_with("image: converting, 100 %"));
-    }
 }

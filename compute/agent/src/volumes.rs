@@ -3,28 +3,18 @@
 use std::path::Path;
 
 use updraft_compute_api::plan::ImageFormat;
-use updraft_volume::{Format, Progress, VolumeError, create_volume, import_image};
+use updraft_volume::{Format, VolumeError, create_volume, import_image};
 
 /// Makes a downloaded image the base layer of root disks. The content must be of the declared format.
 ///
 /// # Errors
 /// The image is refused or damaged, or does not fit on the disk; nothing is left then.
-pub fn import(
-    image: &Path,
-    format: ImageFormat,
-    base: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(), VolumeError> {
+pub fn import(image: &Path, format: ImageFormat, base: &Path) -> Result<(), VolumeError> {
     let declared = match format {
         ImageFormat::Raw => Format::Raw,
         ImageFormat::Qcow2 => Format::Qcow2,
-        ImageFormat::Iso => Format::Iso,
-        ImageFormat::Vmdk => Format::Vmdk,
-        ImageFormat::Vhd => Format::Vhd,
-        ImageFormat::Vhdx => Format::Vhdx,
-        ImageFormat::Vdi => Format::Vdi,
     };
-    import_image(image, declared, base, progress).map(drop)
+    import_image(image, declared, base, &mut |_| ()).map(drop)
 }
 
 /// Makes a root disk: a clone of a base layer, without copying it.

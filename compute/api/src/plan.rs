@@ -87,31 +87,4 @@ pub struct ImageSource {
 pub enum ImageFormat {
     Raw,
     Qcow2,
-    Iso,
-    Vmdk,
-    Vhd,
-    Vhdx,
-    Vdi,
-}
-
-impl ImageFormat {
-    pub const ALL: [Self; 7] =
-        [Self::Raw, Self::Qcow2, Self::Iso, Self::Vmdk, Self::Vhd, Self::Vhdx, Self::Vdi];
-
-    /// As plans and the image API spell it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-            Self::Iso => "iso",
-            Self::Vmdk => "vmdk",
-            Self::Vhd => "vhd",
-            Self::Vhdx => "vhdx",
-            Self::Vdi => "vdi",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.as_str() == text)
-    }
 }

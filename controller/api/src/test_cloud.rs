@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tower::ServiceExt;
-use updraft_core::{Config, Core, Policy, identity};
+use updraft_core::{Config, Core, identity};
 use updraft_model::audit::{AuditEvent, AuditQuery};
 use updraft_peers::Database;
 use updraft_store::{DatabaseUrl, Store};
@@ -56,22 +56,6 @@ impl TestCloud {
         let directory = tempfile::tempdir().unwrap();
         let config = Config::new(directory.path().join("images"));
         Self::start_with(directory, config).await
-    }
-
-    /// With a policy file of the operator's, which [`Self::rules`] changes.
-    pub async fn start_with_rules() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("policy.yaml");
-        std::fs::write(&file, "").unwrap();
-        let mut config = Config::new(directory.path().join("images"));
-        config.policy = Policy::load(Some(&file)).unwrap();
-        Self::start_with(directory, config).await
-    }
-
-    /// What the operator's policy file says from now on.
-    pub fn rules(&self, text: &str) {
-        std::fs::write(self.directory.path().join("policy.yaml"), text).unwrap();
-        self.core.policy.reload().unwrap();
     }
 
     pub async fn start_with(directory: TempDir, config: Config) -> Self {

@@ -1,4 +1,4 @@
-//! Wake-ups inside the process. A lost nudge costs one polling period.
+//! Wake-ups inside the process. The database is the truth: a lost nudge costs one polling period.
 
 use std::time::Duration;
 
@@ -11,25 +11,6 @@ pub enum Topic {
     Tasks,
     /// Some host's plan has a new generation.
     HostPlan,
-    /// A notification waits in the outbox.
-    Outbox,
-}
-
-impl Topic {
-    pub const ALL: [Self; 3] = [Self::Tasks, Self::HostPlan, Self::Outbox];
-
-    /// Its name between controllers.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tasks => "tasks",
-            Self::HostPlan => "host_plan",
-            Self::Outbox => "outbox",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|topic| topic.as_str() == text)
-    }
 }
 
 /// One counter per topic: raised by [`Nudge::send`], awaited by [`Listener::wait`].
@@ -37,13 +18,11 @@ impl Topic {
 pub struct Nudge {
     tasks: watch::Sender<u64>,
     host_plan: watch::Sender<u64>,
-    outbox: watch::Sender<u64>,
 }
 
 impl Default for Nudge {
     fn default() -> Self {
-        let counter = || watch::Sender::new(0);
-        Self { tasks: counter(), host_plan: counter(), outbox: counter() }
+        Self { tasks: watch::Sender::new(0), host_plan: watch::Sender::new(0) }
     }
 }
 
@@ -68,7 +47,6 @@ impl Nudge {
         match topic {
             Topic::Tasks => &self.tasks,
             Topic::HostPlan => &self.host_plan,
-            Topic::Outbox => &self.outbox,
         }
     }
 }

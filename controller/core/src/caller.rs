@@ -1,4 +1,4 @@
-use updraft_model::identity::{AccessRule, SERVICE};
+use updraft_model::identity::{ADMIN, AccessRule, SERVICE};
 
 use crate::Result;
 use crate::policy::{Policy, Target};
@@ -77,5 +77,15 @@ impl Caller {
 
     pub fn has_role(&self, name: &str) -> bool {
         self.roles.iter().any(|role| role == name)
+    }
+
+    /// Admin of the whole cloud: the role `admin` on any project or domain, as OpenStack's default policy has it.
+    pub fn is_admin(&self) -> bool {
+        self.has_role(ADMIN)
+    }
+
+    /// Whether a thing of this project may be seen: it is the caller's own, or the caller is admin.
+    pub fn sees(&self, project_id: &str) -> bool {
+        self.is_admin() || self.project_id.as_deref() == Some(project_id)
     }
 }

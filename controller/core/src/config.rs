@@ -1,7 +1,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::PasswordHashing;
 use crate::Policy;
 use crate::fetch::FetchRules;
 use crate::identity::PasswordRegex;
@@ -29,7 +28,6 @@ pub struct Config {
     pub fetch: FetchRules,
     /// How long a token lives. Exchanging it for another never makes it live longer.
     pub token_lifetime: Duration,
-    pub password_hashing: PasswordHashing,
     /// How often the keys that tokens are made with are rotated. `None`: by the operator alone.
     pub token_key_rotation: Option<Duration>,
     /// What one host's agent proves itself with at `/host/v1`, and what is shown to it: the host that a cloud of one
@@ -53,8 +51,6 @@ pub struct Config {
     pub security_compliance: SecurityCompliance,
     /// Who may do what.
     pub policy: Policy,
-    /// Notifications that wait for the broker, at most; beyond, the oldest are given up and counted.
-    pub max_waiting_notifications: u64,
 }
 
 /// What is asked of passwords and accounts (Keystone's `[security_compliance]`); nothing by default.
@@ -136,8 +132,6 @@ const TOKEN_KEY_ROTATION: Duration = Duration::from_secs(24 * 3600);
 const IMAGE_LEASE: Duration = Duration::from_secs(30);
 /// 1 TiB.
 const MAX_IMAGE_BYTES: u64 = 1 << 40;
-/// About half a gigabyte.
-const MAX_WAITING_NOTIFICATIONS: u64 = 200_000;
 /// A year.
 const AUDIT_RETENTION: Duration = Duration::from_secs(365 * 86_400);
 
@@ -154,7 +148,6 @@ impl Config {
             image_scanner: None,
             fetch: FetchRules::default(),
             token_lifetime: TOKEN_LIFETIME,
-            password_hashing: PasswordHashing::default(),
             token_key_rotation: Some(TOKEN_KEY_ROTATION),
             host_credential: None,
             host_key: None,
@@ -166,7 +159,6 @@ impl Config {
             rate_limits: RateLimits::default(),
             security_compliance: SecurityCompliance::default(),
             policy: Policy::default(),
-            max_waiting_notifications: MAX_WAITING_NOTIFICATIONS,
         }
     }
 }

@@ -11,7 +11,6 @@ pub enum ErrorKind {
     Unauthorized,
     Forbidden,
     NotFound,
-    /// It was there when the request began.
     Gone,
     MethodNotAllowed,
     NotAcceptable,

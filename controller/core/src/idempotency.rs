@@ -19,11 +19,12 @@ use tokio::sync::watch;
 use updraft_model::Timestamp;
 use updraft_store::{StoreErrorKind, Tx, idempotency};
 
-use crate::duty::{self, Duty};
 use crate::{Caller, Core, Error, Result};
 
 /// How long a key is remembered.
 pub const MEMORY: Duration = Duration::from_secs(24 * 3600);
+/// How often older keys are forgotten.
+const PURGE_PERIOD: Duration = Duration::from_secs(600);
 
 tokio::task_local! {
     static ATTEMPT: Arc<Mark>;
@@ -144,11 +145,15 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Forgets old keys, until `shutdown` turns true.
-pub(crate) async fn purge_loop(core: Core, shutdown: watch::Receiver<bool>) {
-    duty::run(core, Duty::purge("idempotency-purge"), shutdown, purge).await;
-}
-
-async fn purge(core: Core) -> Result<()> {
-    let before = core.clock.now().minus(MEMORY);
-    core.write(move |tx| Box::pin(async move { Ok(idempotency::purge(tx, before).await?) })).await.map(drop)
+pub(crate) async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        let before = core.clock.now().minus(MEMORY);
+        let purge = core.write(move |tx| Box::pin(async move { Ok(idempotency::purge(tx, before).await?) }));
+        if let Err(error) = purge.await {
+            tracing::warn!(%error, "old idempotency keys were not purged");
+        }
+        if tokio::time::timeout(PURGE_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
 }

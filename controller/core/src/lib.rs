@@ -6,7 +6,6 @@
 mod caller;
 mod clock;
 mod config;
-mod duty;
 mod error;
 mod password;
 
@@ -19,17 +18,14 @@ pub mod identity;
 pub mod image;
 pub mod journal;
 pub mod network;
-pub mod notify;
 pub mod policy;
 pub mod tasks;
-
-#[cfg(test)]
-mod tests;
 
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
+use updraft_model::Timestamp;
 use updraft_store::{BoxFuture, Conn, Store, Tx};
 use updraft_token::{Tokens, Vault};
 
@@ -37,9 +33,9 @@ pub use caller::{AppCredentialRef, Caller, TrustRef};
 pub use clock::Clock;
 pub use config::{Config, RateLimits, Secret, SecurityCompliance};
 pub use error::{Error, ErrorKind, Result};
-pub use password::{HashMemory, MAX_PASSWORD_BYTES, PasswordHashing, Passwords};
+pub use password::{MAX_PASSWORD_BYTES, Passwords, is_dated};
 pub use policy::Policy;
-pub use updraft_bus::{Bus, Topic};
+pub use updraft_bus::{Nudge, Topic};
 
 /// Everything a use case needs; cheap to clone.
 #[derive(Clone, Debug)]
@@ -54,8 +50,7 @@ pub struct Parts {
     pub tokens: Tokens,
     pub passwords: Passwords,
     pub config: Config,
-    /// Wakes who waits for a change, in every controller.
-    pub nudge: Bus,
+    pub nudge: Nudge,
     pub clock: Clock,
     /// Takes the audit events that belong to no change.
     pub audit: audit::Recorder,
@@ -64,31 +59,22 @@ pub struct Parts {
     /// What was worked out from the identity tables and still holds.
     pub fresh: identity::fresh::FreshIdentity,
     vault: OnceLock<Vault>,
-    /// This machine's, for those who are told of something.
-    host_name: Arc<str>,
 }
 
 impl Core {
-    /// A controller without others.
     pub fn new(store: Store, tokens: Tokens, config: Config) -> Self {
-        Self::on_bus(store, tokens, config, Bus::default())
-    }
-
-    /// One of several controllers, if the bus says so.
-    pub fn on_bus(store: Store, tokens: Tokens, config: Config, bus: Bus) -> Self {
         let parts = Parts {
             policy: config.policy.clone(),
-            store: store.collecting_notices(bus.takes_notifications()),
+            store,
             tokens,
-            passwords: Passwords::new(config.password_hashing),
+            passwords: Passwords::default(),
             config,
-            nudge: bus,
+            nudge: Nudge::default(),
             clock: Clock::default(),
             audit: audit::Recorder::default(),
             oidc_keys: identity::federation::OidcKeys::default(),
             fresh: identity::fresh::FreshIdentity::default(),
             vault: OnceLock::new(),
-            host_name: notify::host_name(),
         };
         Self { parts: Arc::new(parts) }
     }
@@ -133,34 +119,31 @@ impl Core {
         Ok(result)
     }
 
-    /// The transaction with the audit event of the operation that it belongs to, and with what outside consumers are to
-    /// hear of it.
+    /// The transaction with the audit event of the operation that it belongs to.
     async fn write_audited<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Clone + Send + 'static,
     {
-        let Some(ending) = notify::Ending::of(self) else { return self.store.write(work).await };
-        let within = ending.clone();
-        let result = self.store.write(move |tx| ended(tx, work, within)).await;
-        match result {
-            Ok(_) => ending.committed(self),
-            Err(_) => ending.give_back(),
+        let Some(claim) = audit::claim() else { return self.store.write(work).await };
+        let (event, now) = (claim.clone(), self.clock.now());
+        let result = self.store.write(move |tx| audited(tx, work, event, now)).await;
+        if result.is_err() {
+            claim.give_back();
         }
         result
     }
 }
 
-/// The change and what is written about it, in one transaction.
-fn ended<T, F>(tx: &mut Tx, work: F, ending: notify::Ending) -> BoxFuture<'_, Result<T>>
+/// The change and its audit event, in one transaction.
+fn audited<T, F>(tx: &mut Tx, work: F, event: audit::Claim, now: Timestamp) -> BoxFuture<'_, Result<T>>
 where
     T: Send + 'static,
     F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
 {
     Box::pin(async move {
-        let before = ending.look_before(tx).await?;
         let value = work(tx).await?;
-        ending.write(tx, before).await?;
+        event.record(tx, now).await?;
         Ok(value)
     })
 }
@@ -184,12 +167,9 @@ pub async fn run_background(core: Core, shutdown: watch::Receiver<bool>) {
             _ = stop.wait_for(|stop| *stop) => {}
         }
     };
-    let (bus, stop) = (core.nudge.clone(), shutdown.clone());
     tokio::join!(
         policy,
         epoch,
-        bus.run(stop),
-        notify::outbox::run(core.clone(), shutdown.clone()),
         idempotency::purge_loop(core.clone(), shutdown.clone()),
         tasks::run(core.clone(), shutdown.clone()),
         identity::keys::rotation_loop(core.clone(), shutdown.clone()),

@@ -13,7 +13,7 @@ use controller::{ADMIN_PASSWORD, Controller, python};
 fn auth_token_validates_by_our_identity() {
     let directory = std::env::temp_dir().join(format!("updraft-middleware-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let controller = Controller::start(&directory, "");
+    let controller = Controller::start(&directory);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/filtered_app.py");
     let output = Command::new(python())
         .arg(script)

@@ -12,7 +12,7 @@ use controller::{ADMIN_PASSWORD, Controller, python};
 fn every_identity_command_of_the_client_works() {
     let directory = std::env::temp_dir().join(format!("updraft-client-identity-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let controller = Controller::start(&directory, "");
+    let controller = Controller::start(&directory);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/identity_commands.py");
     let output = Command::new(python())
         .arg(script)

@@ -5,7 +5,7 @@ use updraft_model::audit::{AuditEvent, AuditQuery};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
-use crate::query::{Query, Row, query};
+use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str =
@@ -29,52 +29,28 @@ fn from_row(row: &Row) -> Result<AuditEvent, StoreError> {
     })
 }
 
-const INSERT: &str = "INSERT INTO audit_events (id, event_time, request_id, initiator_id, project_id, succeeded, document) VALUES ";
-const PLACES: &str = "(?, ?, ?, ?, ?, ?, ?)";
-/// Events of one statement where there are many: a flood of them costs few, and only two texts are ever prepared.
-const ROWS: usize = 32;
-
 pub async fn insert(tx: &mut Tx, event: &AuditEvent) -> Result<(), StoreError> {
-    insert_all(tx, std::slice::from_ref(event)).await
-}
-
-/// Adds all of them.
-pub async fn insert_all(tx: &mut Tx, events: &[AuditEvent]) -> Result<(), StoreError> {
-    let (chunks, rest) = events.as_chunks::<ROWS>();
-    for chunk in chunks {
-        insert_rows(tx, chunk).await?;
-    }
-    for event in rest {
-        insert_rows(tx, std::slice::from_ref(event)).await?;
-    }
-    for event in events {
-        for subject in &event.subjects {
-            query("INSERT INTO audit_subjects (subject_id, event_id, event_time) VALUES (?, ?, ?)")
-                .bind(subject)
-                .bind(&event.id)
-                .bind(event.time.0)
-                .execute(tx)
-                .await?;
-        }
-    }
-    Ok(())
-}
-
-/// One statement.
-async fn insert_rows(tx: &mut Tx, events: &[AuditEvent]) -> Result<(), StoreError> {
-    let sql = INSERT.to_owned() + &[PLACES].repeat(events.len()).join(", ");
-    let mut insert = Query::composed(sql, Vec::with_capacity(events.len() * 7));
-    for event in events {
-        insert = insert
+    query(
+        "INSERT INTO audit_events (id, event_time, request_id, initiator_id, project_id, succeeded, document) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&event.id)
+    .bind(event.time.0)
+    .bind(&event.request_id)
+    .bind(&event.initiator_id)
+    .bind(&event.project_id)
+    .bind(event.succeeded)
+    .bind(event.document.to_string())
+    .execute(tx)
+    .await?;
+    for subject in &event.subjects {
+        query("INSERT INTO audit_subjects (subject_id, event_id, event_time) VALUES (?, ?, ?)")
+            .bind(subject)
             .bind(&event.id)
             .bind(event.time.0)
-            .bind(&event.request_id)
-            .bind(&event.initiator_id)
-            .bind(&event.project_id)
-            .bind(event.succeeded)
-            .bind(event.document.to_string());
+            .execute(tx)
+            .await?;
     }
-    insert.execute(tx).await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -22,8 +22,6 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 const READERS: u32 = 8;
 /// How long a caller waits for a connection before the answer is "busy".
 pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Rows that SQLite's thread of a connection works ahead of whoever reads them.
-const ROWS_AHEAD: usize = 4096;
 /// How long SQLite waits for another process's lock (a backup, an operator's shell).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a MySQL server may take over one statement before its connection counts as lost.
@@ -44,8 +42,6 @@ pub struct Store {
     pub(crate) backend: Backend,
     pub(crate) counters: Arc<Counters>,
     pub(crate) identity_epoch: Arc<Epoch>,
-    /// Whether transactions collect notices.
-    pub(crate) collects_notices: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -69,18 +65,6 @@ pub struct Conn {
     identity_changed: bool,
 }
 
-/// What outside consumers are to hear of a transaction, if it is committed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Notice {
-    /// OpenStack's name, `image.create`.
-    pub event_type: String,
-    /// Something failed, rather than happened.
-    pub is_error: bool,
-    pub payload: serde_json::Value,
-    /// On whose behalf (`request_id`, `project_id`, `user_id`), where no request is under way that says so.
-    pub context: Vec<(&'static str, String)>,
-}
-
 /// The driver's connection, for [`crate::query`].
 #[derive(Debug)]
 pub(crate) enum Connection {
@@ -102,8 +86,6 @@ pub(crate) enum Dialect {
 #[derive(Debug)]
 pub struct Tx {
     pub(crate) conn: Conn,
-    /// `None`: nobody outside listens.
-    notices: Option<Vec<Notice>>,
 }
 
 impl Store {
@@ -114,17 +96,7 @@ impl Store {
         conn.limit = MIGRATION_LIMIT;
         migrations::apply(&mut conn).await?;
         drop(conn);
-        Ok(Self {
-            backend,
-            counters: Arc::default(),
-            identity_epoch: Arc::default(),
-            collects_notices: false,
-        })
-    }
-
-    /// The same store, whose transactions collect notices for outside consumers, or do not.
-    pub fn collecting_notices(self, collects_notices: bool) -> Self {
-        Self { collects_notices, ..self }
+        Ok(Self { backend, counters: Arc::default(), identity_epoch: Arc::default() })
     }
 
     /// A connection to read with. Drop it before calling [`Self::write`] in the same task: not a
@@ -161,30 +133,20 @@ impl Store {
     }
 
     /// A number that stays the same as long as no identity table changes; `None` when that is not known freshly
-    /// enough ([`crate::IDENTITY_EPOCH_MAX_AGE`]): it is read by [`Self::watch_identity`] all the time, and by
-    /// [`Self::refresh_identity`] at once.
+    /// enough ([`crate::IDENTITY_EPOCH_MAX_AGE`]), or [`Self::watch_identity`] does not run.
     pub fn identity_epoch(&self) -> Option<u64> {
         self.identity_epoch.current()
     }
 
-    /// Reads the epoch: what is asked for next is as fresh as the database is now.
-    pub async fn refresh_identity(&self) -> Result<(), StoreError> {
-        self.identity_epoch.refresh(&mut self.read().await?).await
-    }
-
     /// Looks for what other controllers change, until the future is dropped.
     pub async fn watch_identity(&self) {
-        let mut outage = epoch::Outage::default();
         loop {
-            let refreshed = self.refresh_identity().await;
-            match (outage.note(refreshed.is_err(), Instant::now()), refreshed) {
-                (Some(epoch::Turn::Began), Err(error)) => {
-                    tracing::warn!(%error, "the identity tables' epoch is not read: each request asks the database");
-                }
-                (Some(epoch::Turn::Ended(lasted)), _) => {
-                    tracing::info!(lasted_s = lasted.as_secs(), "the identity tables' epoch is read again");
-                }
-                _ => {}
+            let refreshed = match self.read().await {
+                Ok(mut conn) => self.identity_epoch.refresh(&mut conn).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = refreshed {
+                tracing::warn!(%error, "the identity tables' epoch was not read");
             }
             tokio::time::sleep(epoch::POLL).await;
         }
@@ -212,7 +174,6 @@ async fn open_sqlite(path: &Path) -> Result<Backend, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .row_buffer_size(ROWS_AHEAD)
         .busy_timeout(BUSY_TIMEOUT);
     let pool = |connections| {
         SqlitePoolOptions::new()
@@ -366,28 +327,6 @@ impl Conn {
 }
 
 impl Tx {
-    pub(crate) fn new(conn: Conn, collects_notices: bool) -> Self {
-        Self { conn, notices: collects_notices.then(Vec::new) }
-    }
-
-    /// Whether anybody outside listens.
-    pub fn collects_notices(&self) -> bool {
-        self.notices.is_some()
-    }
-
-    /// Keeps what outside consumers are to hear; `notice` is not called when there are none. Whoever runs the
-    /// transaction takes the notices at its end ([`Self::take_notices`]) and writes them down.
-    pub fn notice(&mut self, notice: impl FnOnce() -> Notice) {
-        if let Some(notices) = &mut self.notices {
-            notices.push(notice());
-        }
-    }
-
-    /// The notices so far, in their order.
-    pub fn take_notices(&mut self) -> Vec<Notice> {
-        self.notices.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
     /// (table, id) of the rows that this transaction has added so far, up to [`MAX_MADE`]; of tables whose first
     /// column is `id`.
     pub fn made(&self) -> &[(String, String)] {

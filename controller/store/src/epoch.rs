@@ -130,37 +130,6 @@ impl Epoch {
     }
 }
 
-/// How the reading of the epoch turned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    Began,
-    /// After it had lasted so long.
-    Ended(Duration),
-}
-
-/// Whether the epoch cannot be read right now: who looks four times a second says so once.
-#[derive(Debug, Default)]
-pub(crate) struct Outage {
-    since: Option<Instant>,
-}
-
-impl Outage {
-    /// Takes what came of one look.
-    pub fn note(&mut self, has_failed: bool, now: Instant) -> Option<Turn> {
-        match (self.since, has_failed) {
-            (None, true) => {
-                self.since = Some(now);
-                Some(Turn::Began)
-            }
-            (Some(since), false) => {
-                self.since = None;
-                Some(Turn::Ended(now.saturating_duration_since(since)))
-            }
-            (None, false) | (Some(_), true) => None,
-        }
-    }
-}
-
 /// Raises the number, as the last thing before the commit of a transaction that touched an identity table.
 pub(crate) async fn raise(conn: &mut Conn) -> Result<(), StoreError> {
     let changed = query("UPDATE identity_epoch SET changes = changes + 1 WHERE id = 1").execute(conn).await?;
@@ -174,20 +143,7 @@ pub(crate) async fn raise(conn: &mut Conn) -> Result<(), StoreError> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Epoch, Outage, Turn, concerns_identity};
-
-    #[test]
-    fn an_outage_is_told_once_and_its_end_too() {
-        let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let mut outage = Outage::default();
-        let looks = [false, true, true, true, false, false, true, false];
-        let told: Vec<_> = looks
-            .into_iter()
-            .zip(0..)
-            .filter_map(|(failed, number)| outage.note(failed, start + second * number))
-            .collect();
-        assert_eq!(told, [Turn::Began, Turn::Ended(second * 3), Turn::Began, Turn::Ended(second)]);
-    }
+    use super::{Epoch, concerns_identity};
 
     #[test]
     fn an_unknown_table_counts_as_one_of_identity() {

@@ -17,17 +17,15 @@ mod transaction;
 
 pub mod audit;
 pub mod compute;
-pub mod duty;
 pub mod idempotency;
 pub mod identity;
 pub mod image;
 pub mod network;
-pub mod outbox;
 
 #[cfg(test)]
 mod tests;
 
-pub use connection::{BoxFuture, Conn, Notice, Store, Tx};
+pub use connection::{BoxFuture, Conn, Store, Tx};
 pub use counters::StoreCounters;
 pub use database_url::DatabaseUrl;
 pub use epoch::IDENTITY_EPOCH_MAX_AGE;

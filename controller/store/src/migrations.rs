@@ -34,8 +34,6 @@ const MIGRATIONS: &[Migration] = &migrations! {
     11 "identity epoch" "0011_identity_epoch.sql";
     12 "identity extensions" "0012_identity_extensions.sql";
     13 "password rules" "0013_password_rules.sql";
-    14 "image task context" "0014_image_task_context.sql";
-    15 "bus" "0015_bus.sql";
 };
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT NOT NULL, name VARCHAR(255) NOT NULL, \

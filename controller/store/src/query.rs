@@ -1,9 +1,7 @@
 //! One statement for either database: text with `?` placeholders, owned values, rows read by column name.
 
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
 use sqlx::mysql::{MySqlArguments, MySqlRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row as _, SqlSafeStr, SqlStr};
@@ -147,7 +145,8 @@ impl Query {
         let result = match conn.raw()? {
             Connection::Sqlite(connection) => {
                 let arguments = sqlite_arguments(self.values)?;
-                all_rows(sqlx::query_with(self.sql, arguments).fetch(&mut **connection)).await
+                let rows = sqlx::query_with(self.sql, arguments).fetch_all(&mut **connection).await;
+                rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect()).map_err(StoreError::from)
             }
             Connection::MySql(connection) => {
                 let arguments = mysql_arguments(self.values)?;
@@ -175,35 +174,6 @@ impl Query {
 fn table_with_id(sql: &str) -> Option<&str> {
     let (table, columns) = sql.strip_prefix("INSERT INTO ")?.split_once(" (")?;
     columns.starts_with("id,").then_some(table)
-}
-
-/// Rows of SQLite that are worth a wake-up each. SQLite runs on a thread of its own, and to be woken for one row after
-/// the other costs more than the rows do.
-const HASTY_ROWS: usize = 32;
-/// Between two looks for more rows; a long list comes so much later at most.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// All rows of an answer; once there are many, those that have come meanwhile are taken all together.
-async fn all_rows(
-    mut rows: impl Stream<Item = Result<SqliteRow, sqlx::Error>> + Unpin,
-) -> Result<Vec<Row>, StoreError> {
-    let mut found = Vec::new();
-    loop {
-        let next = if found.len() < HASTY_ROWS {
-            rows.next().await
-        } else {
-            let polled = rows.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
-            let Poll::Ready(next) = polled else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            next
-        };
-        match next {
-            Some(row) => found.push(Row::Sqlite(row?)),
-            None => return Ok(found),
-        }
-    }
 }
 
 /// A server that says nothing for too long is as good as gone.

@@ -12,7 +12,7 @@ pub(crate) struct Select {
 }
 
 impl Select {
-    /// `sql` is everything up to, and without, `WHERE`: of a `SELECT`, or of a `DELETE` to [`Self::execute`].
+    /// `sql` is everything up to, and without, `WHERE`.
     pub fn new(sql: &'static str) -> Self {
         Self { sql: sql.to_owned(), values: Vec::new(), joiner: " WHERE " }
     }
@@ -87,11 +87,6 @@ impl Select {
 
     pub async fn fetch(self, conn: &mut Conn) -> Result<Vec<Row>, StoreError> {
         Query::composed(self.sql, self.values).fetch_all(conn).await
-    }
-
-    /// Runs a `DELETE` with the same conditions; how many rows it changed.
-    pub async fn execute(self, conn: &mut Conn) -> Result<u64, StoreError> {
-        Query::composed(self.sql, self.values).execute(conn).await
     }
 
     fn next_condition(&mut self) {

@@ -73,7 +73,7 @@ where
         Ok(mark) => mark,
         Err(error) => return failed(conn, error).await,
     };
-    let mut tx = Tx::new(conn, store.collects_notices);
+    let mut tx = Tx { conn };
     let outcome = AssertUnwindSafe(work(&mut tx)).catch_unwind().await;
     let mut conn = tx.conn;
     match outcome {

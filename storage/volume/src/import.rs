@@ -7,10 +7,9 @@ use std::path::Path;
 use updraft_base::size::{MIB, SECTOR};
 use uuid::Uuid;
 
-use crate::containers::{Container, vdi, vhd, vhdx, vmdk};
 use crate::error::VolumeError;
 use crate::format::{Header, MAX_SIZE_BYTES, is_valid_size};
-use crate::inspect::{Format, Inspection, inspect, qcow2_header};
+use crate::inspect::{Format, inspect, qcow2_header};
 use crate::layer::Layer;
 use crate::manage::{VolumeInfo, info};
 use crate::qcow2::{Reader, Sink};
@@ -58,49 +57,16 @@ pub fn import_image(
             let stored = write_sparse(layer, header.data_offset() + offset, bytes);
             stored.map_err(VolumeError::io("cannot write", destination))
         };
-        read_disk(&mut image, source, found, &mut store, &mut report)
+        match found.format {
+            Format::Qcow2 => {
+                let file_bytes = image.metadata().map_err(VolumeError::io("cannot examine", source))?.len();
+                let header = qcow2_header(&mut image)?;
+                Reader::new(&image, file_bytes, header).read(&mut store, &mut report)
+            }
+            _ => copy_raw(&image, source, found.virtual_size_bytes, &mut store, &mut report),
+        }
     })?;
     info(destination)
-}
-
-/// The disk in the image, piece by piece. The header is read again by the parser that accepted it.
-fn read_disk(
-    image: &mut File,
-    source: &Path,
-    found: Inspection,
-    store: Sink<'_, VolumeError>,
-    report: &mut dyn FnMut(u64),
-) -> Result<(), VolumeError> {
-    let format = found.format;
-    match format {
-        Format::Qcow2 => {
-            let file_bytes = image.metadata().map_err(VolumeError::io("cannot examine", source))?.len();
-            let header = qcow2_header(image)?;
-            Reader::new(image, file_bytes, header).read(store, report)
-        }
-        Format::Vmdk => {
-            let mut file = Container::new(image, format)?;
-            let header = vmdk::Header::read(&mut file)?;
-            vmdk::read(&mut file, &header, store, report)
-        }
-        Format::Vhd => {
-            let mut file = Container::new(image, format)?;
-            let header = vhd::Header::read(&mut file)?;
-            vhd::read(&mut file, &header, store, report)
-        }
-        Format::Vhdx => {
-            let mut file = Container::new(image, format)?;
-            let header = vhdx::Header::read(&mut file)?;
-            vhdx::read(&mut file, &header, store, report)
-        }
-        Format::Vdi => {
-            let mut file = Container::new(image, format)?;
-            let header = vdi::Header::read(&mut file)?;
-            vdi::read(&mut file, &header, store, report)
-        }
-        Format::Raw | Format::Iso => copy_raw(image, source, found.virtual_size_bytes, store, report),
-        Format::Qed | Format::Luks => Err(VolumeError::NotImportable { format }),
-    }
 }
 
 fn copy_raw(

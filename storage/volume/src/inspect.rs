@@ -1,5 +1,5 @@
 //! What a file from a tenant really is. A bounded scanner in safe Rust: it reads a fixed number of header
-//! bytes (and, for qcow2, the first-level table in small pieces; of others their headers, in `containers`), follows nothing that the file names, and
+//! bytes (and, for qcow2, the first-level table in small pieces), follows nothing that the file names, and
 //! refuses what would make a later reader open another file or allocate without limit.
 //!
 //! The content decides, never the name and never what the uploader declared (CVE-2024-40767); a file that two
@@ -15,8 +15,6 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use updraft_base::size::{KIB, MIB, SECTOR};
-
-use crate::containers::{Container, vdi, vhd, vhdx, vmdk};
 
 /// The largest virtual disk that an image may declare, in bytes (64 TiB). A larger one is refused.
 pub const MAX_VIRTUAL_SIZE_BYTES: u64 = 64 << 40;
@@ -70,10 +68,7 @@ impl Format {
     /// True for the formats that `import_image` turns into a base layer. An ISO is imported as the
     /// plain disk that it is.
     pub fn is_importable(self) -> bool {
-        match self {
-            Self::Raw | Self::Qcow2 | Self::Iso | Self::Vmdk | Self::Vhd | Self::Vhdx | Self::Vdi => true,
-            Self::Qed | Self::Luks => false,
-        }
+        matches!(self, Self::Raw | Self::Qcow2 | Self::Iso)
     }
 }
 
@@ -95,7 +90,8 @@ pub enum PartitionTable {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inspection {
     pub format: Format,
-    /// The size of the disk that a guest would see, in bytes.
+    /// The size of the disk that a guest would see, in bytes. For the formats that are not importable and
+    /// whose header does not tell, the file's length.
     pub virtual_size_bytes: u64,
     /// Of a raw disk; `None` for every container.
     pub partition_table: PartitionTable,
@@ -144,13 +140,7 @@ pub fn inspect<R: Read + Seek>(reader: &mut R) -> Result<Inspection, InspectErro
     let format = single_match(&head, &tail)?;
     let virtual_size_bytes = match format {
         Format::Qcow2 => qcow2::check(reader, &head, file_bytes)?.virtual_size_bytes,
-        Format::Vmdk => vmdk::Header::read(&mut Container::new(reader, format)?)?.virtual_size_bytes,
-        Format::Vhd => vhd::Header::read(&mut Container::new(reader, format)?)?.virtual_size_bytes,
-        Format::Vhdx => vhdx::Header::read(&mut Container::new(reader, format)?)?.virtual_size_bytes,
-        Format::Vdi => vdi::Header::read(&mut Container::new(reader, format)?)?.virtual_size_bytes,
-        Format::Raw | Format::Iso => file_bytes,
-        Format::Qed => formats::qed_size(&head)?,
-        Format::Luks => return Err(InspectError::Encrypted { format }),
+        other => formats::virtual_size_bytes(other, &head, &tail, file_bytes)?,
     };
     within("virtual size in bytes", virtual_size_bytes, MAX_VIRTUAL_SIZE_BYTES)?;
     let partition_table =

@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod channel;
-mod containers;
 mod error;
 pub mod format;
 mod import;

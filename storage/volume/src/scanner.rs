@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, apply_filter};
 use serde::{Deserialize, Serialize};
 
-use crate::inspect::{InspectError, PartitionTable, inspect};
+use crate::inspect::{InspectError, inspect};
 
 /// The address space of a scan, in bytes.
 pub const MAX_MEMORY_BYTES: u64 = 256 << 20;
@@ -24,8 +24,7 @@ pub const MAX_CPU_S: u64 = 30;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The file is of this format (by the image API's name: `gpt` is a raw disk with such a table) and holds a disk of
-    /// this size.
+    /// The file is of this format (by the image API's name) and holds a disk of this size.
     Accepted { format: String, virtual_size_bytes: u64 },
     /// The reason is fit for the tenant who sent the file.
     Refused { reason: String },
@@ -52,10 +51,7 @@ pub enum JailError {
 pub fn scan<R: Read + Seek>(file: &mut R) -> Verdict {
     match inspect(file) {
         Ok(found) => Verdict::Accepted {
-            format: match found.partition_table {
-                PartitionTable::Gpt => "gpt".to_owned(),
-                PartitionTable::None | PartitionTable::Mbr => found.format.name().to_owned(),
-            },
+            format: found.format.name().to_owned(),
             virtual_size_bytes: found.virtual_size_bytes,
         },
         Err(InspectError::Io(error)) => Verdict::Failed { reason: error.to_string() },

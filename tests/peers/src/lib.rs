@@ -11,10 +11,8 @@ mod proxy;
 mod rabbitmq;
 mod scratch;
 mod server;
-mod subscriber;
 
 pub use database::Database;
 pub use mariadb::{MariaDb, TestDatabase};
 pub use proxy::{Cut, Proxy};
 pub use rabbitmq::RabbitMq;
-pub use subscriber::{Seen, Subscriber};

@@ -1,6 +1,6 @@
 use std::fs;
 use std::process::Command;
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard};
 
 use nix::sys::signal::Signal;
 
@@ -22,7 +22,6 @@ struct Ports {
     amqp: u16,
     distribution: u16,
     mapper: u16,
-    tls: u16,
 }
 
 /// The wrapper in the path changes the user; this is what it starts.
@@ -36,36 +35,10 @@ const CONFIGURATION: &str = "disk_free_limit.absolute = 1MB\n\
 impl RabbitMq {
     /// Starts a broker and waits until it answers.
     pub fn start() -> Self {
-        Self::start_with(None)
-    }
-
-    /// The same, and with TLS at [`Self::tls_port`]: a certificate and its key, PEM.
-    pub fn start_with_tls(certificate: &str, key: &str) -> Self {
-        Self::start_with(Some((certificate, key)))
-    }
-
-    /// The broker that the tests of one process share, which nobody kills: each has exchanges and queues of its own.
-    pub fn shared() -> &'static Self {
-        static SHARED: LazyLock<RabbitMq> = LazyLock::new(RabbitMq::start);
-        &SHARED
-    }
-
-    fn start_with(tls: Option<(&str, &str)>) -> Self {
         let scratch = Scratch::new("rabbitmq");
-        let [amqp, distribution, mapper, tls_port] = free_ports();
-        let ports = Ports { amqp, distribution, mapper, tls: tls_port };
-        let mut configuration = CONFIGURATION.to_owned();
-        if let Some((certificate, key)) = tls {
-            fs::write(scratch.join("server.pem"), certificate).unwrap();
-            fs::write(scratch.join("server.key"), key).unwrap();
-            configuration.push_str(&format!(
-                "listeners.ssl.default = 127.0.0.1:{tls_port}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
-                 ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n",
-                scratch.join("server.pem").display(),
-                scratch.join("server.key").display(),
-            ));
-        }
-        fs::write(scratch.join("rabbitmq.conf"), configuration).unwrap();
+        let [amqp, distribution, mapper] = free_ports();
+        let ports = Ports { amqp, distribution, mapper };
+        fs::write(scratch.join("rabbitmq.conf"), CONFIGURATION).unwrap();
         fs::write(scratch.join("enabled_plugins"), "[].\n").unwrap();
         let mut mapper = Server::new("epmd", scratch.join("epmd.log"), scratch.join("epmd.pid"));
         let mut command = Command::new("epmd");
@@ -83,10 +56,6 @@ impl RabbitMq {
 
     pub fn port(&self) -> u16 {
         self.ports.amqp
-    }
-
-    pub fn tls_port(&self) -> u16 {
-        self.ports.tls
     }
 
     /// `kill -9`.

@@ -61,8 +61,7 @@ const FOLDERS: &[&str] = &["dataplane", "storage", "compute", "controller"];
 /// Libraries with a home: nobody else may name them in a manifest.
 const HOMES: &[(&str, &[&str])] = &[
     ("sqlx", &["controller/store"]),
-    // And in the harness: whoever hears us outside must not be our own code.
-    ("lapin", &["controller/bus", "tests/peers"]),
+    ("lapin", &["controller/bus"]),
     ("axum", &["controller/api", "controller/server", "compute/agent", "storage/gateway"]),
     ("aya", &["dataplane/xdp"]),
     ("aya-obj", &["dataplane/xdp"]),

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn row_12_memory_is_shared_with_the_backends_and_nothing_is_probed() {
+    fn memory_is_shared_with_the_backends_and_nothing_is_probed() {
         let text =
             arguments(&spec()).iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ");
         assert!(text.contains("memory-backend-memfd,id=memory,size=128M,share=on,seal=on"));

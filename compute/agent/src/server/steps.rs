@@ -1,11 +1,9 @@
 //! The deeds that [`decide`](crate::server::decide) asks for. Each can be repeated, and leaves nothing half-made.
 
 use std::io;
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use updraft_base::size::MIB;
-use updraft_compute_api::observed::ServerState;
 
 use crate::blkd;
 use crate::config_drive;
@@ -25,8 +23,6 @@ use crate::volumes;
 const PORTS_TIMEOUT: Duration = Duration::from_secs(15);
 /// A blkd that ends right after its start is not started again before this.
 const BLKD_RESTART_PERIOD: Duration = Duration::from_secs(1);
-/// How often it is told how far a server's image is.
-const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 impl ServerTask {
     pub(super) async fn act(&mut self, action: Action, planned: &Planned) -> Result<Next, StepError> {
@@ -105,21 +101,9 @@ impl ServerTask {
 
     async fn make_disk(&mut self, planned: &Planned) -> Result<(), StepError> {
         let root = &planned.server.root_disk;
-        let images = self.host.images.clone();
-        let mut ensuring = pin!(images.ensure(&root.image));
-        let mut told = None;
-        let base = loop {
-            tokio::select! {
-                base = &mut ensuring => break base?,
-                () = Self::target_changed(&mut self.target) => return Ok(()),
-                () = tokio::time::sleep(TOLD_EVERY) => {}
-            }
-            // A guest that is tried again keeps saying why it failed.
-            let stage = images.stage(root.image.id).filter(|_| !self.failing);
-            if stage.is_some() && stage != told {
-                self.publish(ServerState::Preparing { step: stage.clone().unwrap_or_default() });
-                told = stage;
-            }
+        let base = tokio::select! {
+            base = self.host.images.ensure(&root.image) => base?,
+            () = Self::target_changed(&mut self.target) => return Ok(()),
         };
         let (disk, size_bytes) = (self.host.layout.root_disk(self.id, root.id), root.size_bytes);
         tokio::task::spawn_blocking(move || volumes::clone(&base, &disk, size_bytes)).await??;

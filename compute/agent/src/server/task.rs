@@ -66,7 +66,7 @@ pub struct ServerTask {
     pub(super) pressed: Option<(Instant, Instant)>,
     events: Option<broadcast::Receiver<Event>>,
     looked_around: bool,
-    pub(super) failing: bool,
+    failing: bool,
 }
 
 impl ServerTask {

@@ -3,14 +3,13 @@
 //! The way in is a one-time ticket that is tied to one server and one kind of console. A page of another origin gets
 //! nothing, even with a ticket.
 
-use std::path::Path as FilePath;
-
+use axum::Router;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use axum::routing::get;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -20,23 +19,20 @@ use updraft_core::{Core, Error, ErrorKind};
 
 use super::agent_stream;
 use crate::http::{Answer, endpoint_of};
-use crate::routes::{Routes, get};
 
 /// The largest message of a browser, in bytes. Keys and mouse moves are small; pasted text is cut up by noVNC.
 const LARGEST_MESSAGE: usize = 1 << 20;
 
-/// What is served below `/console`; `novnc` is where noVNC lies.
-pub fn routes(novnc: Option<&FilePath>) -> Routes {
-    let routes = Routes::new()
-        .route("/vnc", get(vnc).public().status(101))
-        .route("/serial", get(serial).public().status(101));
-    match novnc {
-        Some(directory) => routes.wrapped(|router| router.fallback_service(ServeDir::new(directory))),
+/// What is served below `/console`; `core` says where noVNC lies.
+pub fn routes(core: &Core) -> Router<Core> {
+    let routes = Router::new().route("/vnc", get(vnc)).route("/serial", get(serial));
+    match &core.config.novnc_directory {
+        Some(directory) => routes.fallback_service(ServeDir::new(directory)),
         None => routes,
     }
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 struct Ticket {
     token: String,
 }

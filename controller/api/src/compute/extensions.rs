@@ -1,15 +1,12 @@
 //! `/extensions`: what of Nova's old extensions is offered. Clients look for these aliases.
 
-use axum::Json;
 use axum::extract::Path;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Error;
-use updraft_core::policy::Target;
+use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Auth};
-use crate::routes::{Routes, get};
-
-const RULE: &str = "os_compute_api:extensions";
 
 /// (alias, name)
 const OFFERED: [(&str, &str); 23] = [
@@ -38,8 +35,8 @@ const OFFERED: [(&str, &str); 23] = [
     ("os-user-data", "UserData"),
 ];
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
 }
 
 fn view((alias, name): (&str, &str)) -> Value {
@@ -53,13 +50,11 @@ fn view((alias, name): (&str, &str)) -> Value {
     })
 }
 
-async fn list(Auth(caller): Auth) -> Answer<Json<Value>> {
-    caller.enforce(RULE, &Target::default())?;
-    Ok(Json(json!({"extensions": OFFERED.into_iter().map(view).collect::<Vec<Value>>()})))
+async fn list(Auth(_caller): Auth) -> Json<Value> {
+    Json(json!({"extensions": OFFERED.into_iter().map(view).collect::<Vec<Value>>()}))
 }
 
-async fn show(Auth(caller): Auth, Path(alias): Path<String>) -> Answer<Json<Value>> {
-    caller.enforce(RULE, &Target::default())?;
+async fn show(Auth(_caller): Auth, Path(alias): Path<String>) -> Answer<Json<Value>> {
     match OFFERED.into_iter().find(|(known, _)| *known == alias) {
         Some(extension) => Ok(Json(json!({"extension": view(extension)}))),
         None => Err(Error::not_found("ExtensionNotFound", "The resource could not be found.").into()),

@@ -1,11 +1,12 @@
 //! `/flavors`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Error;
 use updraft_core::compute::flavor::{self, FlavorFilter};
+use updraft_core::{Core, Error};
 use updraft_model::compute::Flavor;
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::flavor::{
@@ -15,53 +16,24 @@ use updraft_wire::compute::flavor::{
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Form};
-use crate::routes::{Routes, SchemaOf, get, post};
 
 /// Items in one answer.
 const MOST: u32 = 1000;
 /// From 2.7 on a public flavor cannot be given to a project.
 const PUBLIC_IS_CONFLICT_SINCE: u16 = 7;
 
-/// What a list may be asked.
-const LISTED: [&str; 7] = ["is_public", "limit", "marker", "minDisk", "minRam", "sort_dir", "sort_key"];
-
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/flavors",
-            get(list)
-                .queries(LISTED)
-                .post(create)
-                .status(200)
-                .takes(SchemaOf::of::<CreateFlavor>().under("flavor")),
-        )
-        .route("/flavors/detail", get(detail).queries(LISTED))
-        .route(
-            "/flavors/{id}",
-            get(show)
-                .put(update)
-                .takes(SchemaOf::of::<UpdateFlavor>().under("flavor"))
-                .delete(delete)
-                .status(202),
-        )
-        .route("/flavors/{id}/action", post(action).status(200))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/flavors", get(list).post(create))
+        .route("/flavors/detail", get(detail))
+        .route("/flavors/{id}", get(show).put(update).delete(delete))
+        .route("/flavors/{id}/action", post(action))
         .route("/flavors/{id}/os-flavor-access", get(list_access))
-        .route(
-            "/flavors/{id}/os-extra_specs",
-            get(list_specs).post(add_specs).status(200).takes(specs().under("extra_specs")),
-        )
-        .route(
-            "/flavors/{id}/os-extra_specs/{key}",
-            get(show_spec).put(set_spec).takes(specs()).delete(delete_spec).status(200).gives_nothing(),
-        )
+        .route("/flavors/{id}/os-extra_specs", get(list_specs).post(add_specs))
+        .route("/flavors/{id}/os-extra_specs/{key}", get(show_spec).put(set_spec).delete(delete_spec))
 }
 
-/// Texts, or numbers that are taken for texts, by their names.
-fn specs() -> SchemaOf {
-    SchemaOf::json(json!({"type": "object", "additionalProperties": {"type": ["string", "number"]}}))
-}
-
-fn view(flavor: Flavor, with_extra_specs: bool) -> FlavorView {
+fn view(flavor: Flavor) -> FlavorView {
     FlavorView {
         id: flavor.id,
         name: flavor.name,
@@ -74,13 +46,12 @@ fn view(flavor: Flavor, with_extra_specs: bool) -> FlavorView {
         is_public: flavor.is_public,
         disabled: flavor.disabled,
         description: flavor.description,
-        extra_specs: Some(flavor.extra_specs).filter(|_| with_extra_specs),
+        extra_specs: flavor.extra_specs,
     }
 }
 
 fn one(call: &Call, version: Microversion, flavor: Flavor) -> Json<Value> {
-    let view = view(flavor, flavor::shows_extra_specs(&call.caller));
-    Json(json!({"flavor": view.render(&call.endpoint, version)}))
+    Json(json!({"flavor": view(flavor).render(&call.endpoint, version)}))
 }
 
 async fn list(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
@@ -112,9 +83,8 @@ async fn listed(
     let flavors = flavor::list(&call.core, &call.caller, filter).await?;
     let (flavors, more) = query::page(flavors, &pairs, MOST, |flavor| &flavor.id)?;
     let last = flavors.last().map(|flavor| flavor.id.clone());
-    let with_extra_specs = flavor::shows_extra_specs(&call.caller);
-    let one = |flavor| render(&view(flavor, with_extra_specs), &call.endpoint, version);
-    let views: Vec<Value> = flavors.into_iter().map(one).collect();
+    let views: Vec<Value> =
+        flavors.into_iter().map(|flavor| render(&view(flavor), &call.endpoint, version)).collect();
     let mut answer = json!({ "flavors": views });
     if let Some(last) = last.filter(|_| more) {
         answer["flavors_links"] = query::next_link(&call.endpoint, path, &pairs, &last);
@@ -188,24 +158,24 @@ async fn list_access(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> 
 }
 
 async fn list_specs(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let specs = flavor::extra_specs(&call.core, &call.caller, &id, false).await?;
-    Ok(Json(json!({"extra_specs": specs})))
+    let flavor = flavor::get(&call.core, &call.caller, &id).await?;
+    Ok(Json(json!({"extra_specs": flavor.extra_specs})))
 }
 
 async fn add_specs(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer<Json<Value>> {
     let specs = read_extra_specs(&body).map_err(Error::from)?;
     let answer = json!({ "extra_specs": specs });
-    flavor::add_extra_specs(&call.core, &call.caller, &id, specs, false).await?;
+    flavor::add_extra_specs(&call.core, &call.caller, &id, specs).await?;
     Ok(Json(answer))
 }
 
 async fn show_spec(call: Call, Path((id, key)): Path<(String, String)>) -> Answer<Json<Value>> {
-    let specs = flavor::extra_specs(&call.core, &call.caller, &id, true).await?;
+    let flavor = flavor::get(&call.core, &call.caller, &id).await?;
     let missing = || {
         let message = format!("Flavor {id} has no extra specs with key {key}.");
         Error::not_found("FlavorExtraSpecsNotFound", message)
     };
-    let value = specs.get(&key).ok_or_else(missing)?;
+    let value = flavor.extra_specs.get(&key).ok_or_else(missing)?;
     Ok(Json(json!({ &key: value })))
 }
 
@@ -216,7 +186,7 @@ async fn set_spec(
 ) -> Answer<Json<Value>> {
     let value = read_extra_spec(&body, &key).map_err(Error::from)?;
     let answer = json!({ &key: value });
-    flavor::add_extra_specs(&call.core, &call.caller, &id, [(key, value)].into(), true).await?;
+    flavor::add_extra_specs(&call.core, &call.caller, &id, [(key, value)].into()).await?;
     Ok(Json(answer))
 }
 

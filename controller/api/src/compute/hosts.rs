@@ -1,11 +1,12 @@
 //! `/os-services`, `/os-hypervisors`, `/os-aggregates`, `/os-availability-zone`
 
-use axum::Json;
 use axum::extract::Path;
+use axum::routing::{get, put};
+use axum::{Json, Router};
 use serde_json::{Value, json};
 use updraft_compute_api::path::HOST_DOWN_AFTER_S;
-use updraft_core::Error;
-use updraft_core::compute::host_admin::{self, HostChange, HostDetail, Purpose};
+use updraft_core::compute::host_admin::{self, HostChange, HostDetail};
+use updraft_core::{Core, Error};
 use updraft_model::compute::DEFAULT_AVAILABILITY_ZONE;
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::host::{HostView, UpdateService, availability_zones, statistics};
@@ -13,30 +14,26 @@ use updraft_wire::compute::host::{HostView, UpdateService, availability_zones, s
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Fault, Form};
-use crate::routes::{Routes, SchemaOf, get, put};
 
 const SERVERS_IN_QUERY_SINCE: u16 = 53;
 const LAST_WITH_STATISTICS: u16 = 87;
 
-/// What a list of hypervisors may be asked, from 2.53 on.
-const HYPERVISORS: [&str; 2] = ["hypervisor_hostname_pattern", "with_servers"];
-
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/os-services", get(services).queries(["host", "binary"]))
-        .route("/os-services/{id}", put(update_service).takes(SchemaOf::of::<UpdateService>()))
-        .route("/os-hypervisors", get(hypervisors).queries(HYPERVISORS))
-        .route("/os-hypervisors/detail", get(hypervisors_detail).queries(HYPERVISORS))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/os-services", get(services))
+        .route("/os-services/{id}", put(update_service))
+        .route("/os-hypervisors", get(hypervisors))
+        .route("/os-hypervisors/detail", get(hypervisors_detail))
         .route("/os-hypervisors/statistics", get(hypervisor_statistics))
-        .route("/os-hypervisors/{id}", get(hypervisor).queries(["with_servers"]))
+        .route("/os-hypervisors/{id}", get(hypervisor))
         .route("/os-aggregates", get(aggregates))
         .route("/os-availability-zone", get(zones))
         .route("/os-availability-zone/detail", get(zones_detail))
 }
 
 /// Hosts as the API shows them; the number of each is its place in the order of names.
-async fn views(call: &Call, purpose: Purpose) -> Result<Vec<HostView>, Fault> {
-    let hosts = host_admin::list(&call.core, &call.caller, purpose).await?;
+async fn views(call: &Call) -> Result<Vec<HostView>, Fault> {
+    let hosts = host_admin::list(&call.core, &call.caller).await?;
     Ok((1..).zip(hosts).map(|(number, detail)| view(call, number, detail)).collect())
 }
 
@@ -85,7 +82,7 @@ fn address(url: &str) -> String {
 }
 
 async fn services(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
-    let mut hosts = views(&call, Purpose::Services).await?;
+    let mut hosts = views(&call).await?;
     if let Some(name) = query::value(&pairs, "host") {
         hosts.retain(|host| host.hostname == name);
     }
@@ -113,7 +110,7 @@ async fn update_service(
 }
 
 async fn hypervisors(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
-    let hosts = matching(views(&call, Purpose::Hypervisors).await?, version, &pairs)?;
+    let hosts = matching(views(&call).await?, version, &pairs)?;
     let with_servers = with_servers(version, &pairs)?;
     let one = |host: &HostView| {
         let mut hypervisor = host.brief_hypervisor(version);
@@ -130,7 +127,7 @@ async fn hypervisors_detail(
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let hosts = matching(views(&call, Purpose::HypervisorDetails).await?, version, &pairs)?;
+    let hosts = matching(views(&call).await?, version, &pairs)?;
     let with_servers = with_servers(version, &pairs)?;
     let hypervisors: Vec<Value> = hosts.iter().map(|host| host.hypervisor(version, with_servers)).collect();
     Ok(Json(json!({ "hypervisors": hypervisors })))
@@ -144,7 +141,7 @@ async fn hypervisor(
 ) -> Answer<Json<Value>> {
     let by_id =
         |host: &HostView| if version.at_least(53) { host.id == id } else { host.number.to_string() == id };
-    let host = views(&call, Purpose::Hypervisor).await?.into_iter().find(by_id);
+    let host = views(&call).await?.into_iter().find(by_id);
     let host = host.ok_or_else(|| {
         Error::not_found("ComputeHostNotFound", format!("Hypervisor with ID '{id}' could not be found."))
     })?;
@@ -170,22 +167,22 @@ fn matching(mut hosts: Vec<HostView>, version: Microversion, pairs: &Pairs) -> R
 
 async fn hypervisor_statistics(call: Call, version: Version) -> Answer<Json<Value>> {
     version.until(LAST_WITH_STATISTICS)?;
-    Ok(Json(statistics(&views(&call, Purpose::Statistics).await?)))
+    Ok(Json(statistics(&views(&call).await?)))
 }
 
 /// There are none: they cannot be made. Clients ask before they show a hypervisor.
 async fn aggregates(call: Call) -> Answer<Json<Value>> {
-    host_admin::list(&call.core, &call.caller, Purpose::Aggregates).await?;
+    host_admin::list(&call.core, &call.caller).await?;
     Ok(Json(json!({"aggregates": []})))
 }
 
 async fn zones(call: Call) -> Answer<Json<Value>> {
-    host_admin::may_list_zones(&call.caller)?;
+    host_admin::require_zone_reader(&call.caller)?;
     Ok(Json(availability_zones(DEFAULT_AVAILABILITY_ZONE, None)))
 }
 
 async fn zones_detail(call: Call) -> Answer<Json<Value>> {
-    Ok(Json(availability_zones(DEFAULT_AVAILABILITY_ZONE, Some(&views(&call, Purpose::ZoneDetails).await?))))
+    Ok(Json(availability_zones(DEFAULT_AVAILABILITY_ZONE, Some(&views(&call).await?))))
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! `/os-keypairs`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Error;
 use updraft_core::compute::keypair::{self, NewKeyPair};
+use updraft_core::{Core, Error};
 use updraft_model::compute::KeyPair;
 use updraft_wire::compute::keypair::{CreateKeyPair, KeyPairView};
 
 use super::query::{self, Pairs};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Form};
-use crate::routes::{Routes, SchemaOf, get};
 
 const MOST: u32 = 1000;
 const TYPE_SINCE: u16 = 2;
@@ -20,9 +20,9 @@ const USER_SINCE: u16 = 10;
 const PAGES_SINCE: u16 = 35;
 const WIDE_NAMES_SINCE: u16 = 92;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/os-keypairs", get(list).post(create).takes(SchemaOf::of::<CreateKeyPair>().under("keypair")))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/os-keypairs", get(list).post(create))
         .route("/os-keypairs/{name}", get(show).delete(delete))
 }
 

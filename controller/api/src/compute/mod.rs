@@ -16,20 +16,21 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-use axum::Json;
 use axum::middleware::from_fn;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Core;
 
 pub(crate) use consoles::routes as console_routes;
 use version::Version;
 
 use crate::http::{Answer, Auth};
-use crate::routes::{Routes, get};
 
 /// What is served below the service's prefix.
-pub fn routes() -> Routes {
-    let versioned = Routes::new()
-        .route("/", get(discovery::version).public())
+pub fn routes() -> Router<Core> {
+    let versioned = Router::new()
+        .route("/", get(discovery::version))
         .merge(extensions::routes())
         .merge(flavors::routes())
         .merge(hosts::routes())
@@ -38,8 +39,8 @@ pub fn routes() -> Routes {
         .merge(quota_sets::routes())
         .merge(servers::routes())
         .route("/os-server-groups", get(server_groups))
-        .wrapped(|router| router.layer(from_fn(version::negotiate)));
-    Routes::new().route("/", get(discovery::versions).public()).nest("/v2.1", versioned)
+        .layer(from_fn(version::negotiate));
+    Router::new().route("/", get(discovery::versions)).nest("/v2.1", versioned)
 }
 
 /// There are none: they cannot be made.

@@ -1,46 +1,36 @@
 //! `/os-quota-sets`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
-use updraft_core::Error;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::Value;
 use updraft_core::compute::quota;
+use updraft_core::{Core, Error};
 use updraft_wire::compute::limits::{quota_set, read_quota_set};
 
 use super::version::Version;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, SchemaOf, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/os-quota-sets/{project_id}",
-            get(show).put(update).takes(quota_set_schema()).delete(reset).status(202),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/os-quota-sets/{project_id}", get(show).put(update).delete(reset))
         .route("/os-quota-sets/{project_id}/detail", get(detail))
         .route("/os-quota-sets/{project_id}/defaults", get(defaults))
 }
 
-/// New limits by resource; -1 is no limit.
-fn quota_set_schema() -> SchemaOf {
-    let limits = json!({"type": "object", "properties": {"force": {"type": "boolean"}},
-                        "additionalProperties": {"type": "integer", "minimum": -1}});
-    SchemaOf::json(limits).under("quota_set")
-}
-
 async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let quotas = quota::get(&call.core, &call.caller, &id, false).await?;
+    let quotas = quota::get(&call.core, &call.caller, Some(&id)).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), false)))
 }
 
 async fn detail(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let quotas = quota::get(&call.core, &call.caller, &id, true).await?;
+    let quotas = quota::get(&call.core, &call.caller, Some(&id)).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), true)))
 }
 
 async fn defaults(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    Ok(Json(quota_set(&quota::defaults(&call.caller, &id)?, version, Some(&id), false)))
+    Ok(Json(quota_set(&quota::defaults(&call.caller)?, version, Some(&id), false)))
 }
 
 async fn update(

@@ -9,7 +9,6 @@ use updraft_core::Error;
 use updraft_wire::compute::Microversion;
 
 use crate::http::{Fault, microversion};
-use crate::routes::{Reads, Shape};
 
 const HEADER: &str = "openstack-api-version";
 /// The header of before 2.27.
@@ -37,12 +36,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Version {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
         let version = parts.extensions.get::<Self>().copied();
         version.ok_or_else(|| Error::internal("a compute route is outside of the version layer").into())
-    }
-}
-
-impl Reads for Version {
-    fn describe(shape: &mut Shape) {
-        shape.headers.push("OpenStack-API-Version");
     }
 }
 

@@ -8,9 +8,7 @@ use axum::extract::{FromRef, FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use tokio_util::io::ReaderStream;
 use updraft_compute_api::observed::HostObserved;
 use updraft_compute_api::path::MAX_WAIT_S;
@@ -19,7 +17,6 @@ use updraft_core::host::{self, HostCredential};
 use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Body, Fault, Form};
-use crate::routes::{Proof, Reads, Shape};
 
 /// Bytes of an image that are read at once.
 const CHUNK: usize = 1 << 18;
@@ -36,12 +33,6 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Fault> {
         Ok(Self(host::authenticate(&Core::from_ref(state), bearer(&parts.headers)?).await?))
-    }
-}
-
-impl Reads for Host {
-    fn describe(shape: &mut Shape) {
-        shape.proof = Proof::HostCredential;
     }
 }
 
@@ -73,7 +64,7 @@ pub(super) async fn rotate(
     Ok((StatusCode::CREATED, Json(host::enrol::rotate(&core, credential).await?)))
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 pub(super) struct PlanQuery {
     known: Option<u64>,
     #[serde(default)]
@@ -97,16 +88,11 @@ pub(super) async fn plan(
     }
 }
 
-/// All that a host sees.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub(super) struct Report(#[schemars(with = "Map<String, Value>")] HostObserved);
-
 /// `PUT /host/v1/observed`
 pub(super) async fn observed(
     State(core): State<Core>,
     Host(credential): Host,
-    Body(Report(observed)): Body<Report>,
+    Body(observed): Body<HostObserved>,
 ) -> Answer<StatusCode> {
     host::report(&core, credential, observed).await?;
     Ok(StatusCode::NO_CONTENT)

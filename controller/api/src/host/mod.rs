@@ -6,32 +6,27 @@ mod operator;
 #[cfg(test)]
 mod tests;
 
+use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::MethodRouter;
+use axum::routing::{delete, get, post, put};
 use updraft_core::Core;
-
-use crate::routes::{Routes, delete, get, post, put};
 
 /// The largest report of a host, in bytes: some ten thousand servers.
 const LARGEST_REPORT: usize = 8 << 20;
 
 /// What is served below the service's prefix.
-pub fn routes() -> Routes {
-    Routes::new()
+pub fn routes() -> Router<Core> {
+    Router::new()
         .route("/plan", get(contract::plan))
-        .route("/enrolment", post(contract::enrol).public())
+        .route("/enrolment", post(contract::enrol))
         .route("/credential", post(contract::rotate))
         .route("/hosts", get(operator::hosts).post(operator::add_host))
         .route("/hosts/{name}", delete(operator::revoke_host))
-        .route("/observed", put(contract::observed).wrapped(larger_reports))
+        .route("/observed", put(contract::observed).layer(DefaultBodyLimit::max(LARGEST_REPORT)))
         .route("/images/{id}/file", get(contract::image))
         .route("/doctor", get(operator::doctor))
         .route("/status", get(operator::status))
         .route("/ops", get(operator::ops))
         .route("/why/{id}", get(operator::why))
         .route("/audit", get(operator::audit_events))
-}
-
-fn larger_reports(methods: MethodRouter<Core>) -> MethodRouter<Core> {
-    methods.layer(DefaultBodyLimit::max(LARGEST_REPORT))
 }

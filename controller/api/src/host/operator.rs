@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use updraft_core::Error;
@@ -11,6 +10,7 @@ use updraft_core::audit;
 use updraft_core::host::doctor::{Finding, doctor as examine};
 use updraft_core::host::enrol::{self, Trusted};
 use updraft_core::host::status::{Status, status as look};
+
 use updraft_core::journal::{self, Op, OpsQuery, Story};
 use updraft_model::Timestamp;
 use updraft_model::audit::AuditQuery;
@@ -27,7 +27,7 @@ pub(super) async fn status(call: Call) -> Answer<Json<Status>> {
     Ok(Json(look(&call.core, &call.caller).await?))
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 pub(super) struct NewHost {
     name: String,
 }
@@ -50,7 +50,7 @@ pub(super) async fn revoke_host(call: Call, Path(name): Path<String>) -> Answer<
 }
 
 /// What a list may be narrowed to.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 pub(super) struct Narrowed {
     project: Option<String>,
     #[serde(default, deserialize_with = "flag")]

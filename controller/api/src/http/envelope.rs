@@ -72,33 +72,6 @@ impl Envelope {
     }
 }
 
-/// What a service's faults look like, for its description: the media type and the JSON Schema.
-pub(crate) fn described(path: &str) -> (&'static str, Value) {
-    let text = || json!({"type": "string"});
-    let object = |members: Value| {
-        let required: Vec<&String> =
-            members.as_object().into_iter().flatten().map(|(name, _)| name).collect();
-        json!({"type": "object", "properties": members, "required": required})
-    };
-    let code = || json!({"type": "integer"});
-    let schema = match Envelope::of_path(path) {
-        Envelope::Image => return ("text/html", text()),
-        Envelope::Identity => {
-            object(json!({"error": object(json!({"code": code(), "message": text(), "title": text()}))}))
-        }
-        Envelope::Compute => {
-            let fault = object(json!({"code": code(), "message": text()}));
-            json!({"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": fault})
-        }
-        Envelope::Network => {
-            let fault = object(json!({"type": text(), "message": text(), "detail": text()}));
-            object(json!({"NeutronError": fault}))
-        }
-        Envelope::Host => object(json!({"error": object(json!({"code": text(), "message": text()}))})),
-    };
-    ("application/json", schema)
-}
-
 fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or("Error")
 }

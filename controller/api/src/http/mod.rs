@@ -35,7 +35,6 @@ pub use auth::{Auth, TOKEN_HEADER};
 pub use body::{Body, Form};
 pub use call::Call;
 pub use endpoint::{PublicEndpoint, endpoint_of};
-pub(crate) use envelope::described as described_faults;
 pub use fault::{Answer, Fault};
 pub use flag::flag;
 pub use page::Page;

@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Items in one answer, unless the client asks for fewer.
 pub const MAX_PAGE: u32 = 1000;
 
 /// `limit` and `marker` (the id of the last item seen) of a list.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Page {
     pub limit: Option<u32>,

@@ -1,13 +1,14 @@
 //! `/v3/users/{user_id}/application_credentials` and `/v3/users/{user_id}/access_rules`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::Error;
 use updraft_core::identity::application_credential::{
     self, NewApplicationCredential, RoleRef, RuleFilter, RuleRef, Shown,
 };
+use updraft_core::{Core, Error};
 use updraft_model::identity::AccessRule;
 use updraft_wire::identity::{
     AccessRuleBody, AccessRuleFields, AccessRuleView, AppCredentialBody, AppCredentialRequest,
@@ -17,10 +18,9 @@ use updraft_wire::identity::{
 use super::list::ListCall;
 use super::{required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/users/{user_id}/application_credentials", get(list).post(create))
         .route("/users/{user_id}/application_credentials/{credential_id}", get(show).delete(delete))
         .route("/users/{user_id}/access_rules", get(list_rules))

@@ -1,9 +1,11 @@
 //! `/v3/credentials` and `/v3/users/{user_id}/credentials/OS-EC2`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::credential::{self, CredentialChange, CredentialFilter, NewCredential, Unsealed};
 use updraft_core::identity::ec2::{self, Ec2Credential};
 use updraft_wire::identity::{
@@ -13,10 +15,9 @@ use updraft_wire::identity::{
 use super::list::ListCall;
 use super::{list_links, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/credentials", get(list).post(create))
         .route("/credentials/{credential_id}", get(show).patch(update).delete(delete))
         .route("/users/{user_id}/credentials/OS-EC2", get(list_ec2).post(create_ec2))

@@ -1,17 +1,18 @@
 //! `/v3/domains/{domain_id}/config` and `/v3/domains/config/…/default`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use updraft_core::Core;
 use updraft_core::identity::domain_config::{self, Part};
 use updraft_wire::identity::DomainConfigBody;
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
+pub(super) fn routes() -> Router<Core> {
     let whole = "/domains/{domain_id}/config";
-    Routes::new()
+    Router::new()
         .route("/domains/config/default", get(default))
         .route("/domains/config/{group}/default", get(default_of_group))
         .route("/domains/config/{group}/{option}/default", get(default_of_option))

@@ -1,9 +1,11 @@
 //! `/v3/domains`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::domain::{self, DomainChange, NewDomain};
 use updraft_model::identity::Domain;
 use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView, extra};
@@ -11,11 +13,10 @@ use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView, 
 use super::list::ListCall;
 use super::{list_links, required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/domains", get(list).queries(["name", "enabled"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/domains", get(list).post(create))
         .route("/domains/{domain_id}", get(show).patch(update).delete(delete))
 }
 

@@ -1,18 +1,19 @@
 //! `/v3/OS-EP-FILTER/projects` and `/v3/OS-EP-FILTER/endpoints`: which endpoints the catalog of a project shows.
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::endpoint_filter;
 
 use super::list::ListCall;
 use super::{endpoint_groups, endpoints, projects};
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/OS-EP-FILTER/endpoints/{endpoint_id}/projects", get(list_projects))
         .route("/OS-EP-FILTER/projects/{project_id}/endpoints", get(list_endpoints))
         .route("/OS-EP-FILTER/projects/{project_id}/endpoint_groups", get(list_groups))

@@ -1,9 +1,11 @@
 //! `/v3/OS-EP-FILTER/endpoint_groups`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::endpoint_filter::{self, EndpointGroupChange};
 use updraft_model::identity::EndpointGroup;
 use updraft_wire::identity::{
@@ -14,13 +16,12 @@ use updraft_wire::identity::{
 use super::list::ListCall;
 use super::{endpoints, projects, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-EP-FILTER/endpoint_groups";
 
-pub(super) fn routes() -> Routes {
+pub(super) fn routes() -> Router<Core> {
     let one = "/OS-EP-FILTER/endpoint_groups/{endpoint_group_id}";
-    Routes::new()
+    Router::new()
         .route("/OS-EP-FILTER/endpoint_groups", get(list).post(create))
         .route(one, get(show).patch(update).delete(delete))
         .route(&format!("{one}/endpoints"), get(list_endpoints))

@@ -1,10 +1,12 @@
 //! `/v3/policies/{policy_id}/OS-ENDPOINT-POLICY` and `/v3/endpoints/{endpoint_id}/OS-ENDPOINT-POLICY/policy`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::endpoint_policy;
 use updraft_model::identity::PolicyPlace;
 use updraft_wire::identity::PolicyBody;
@@ -12,16 +14,15 @@ use updraft_wire::identity::PolicyBody;
 use super::list::ListCall;
 use super::{endpoints, policies};
 use crate::http::{Answer, Call};
-use crate::routes::{Methods, Routes, get};
 
-pub(super) fn routes() -> Routes {
+pub(super) fn routes() -> Router<Core> {
     let of_policy = "/policies/{policy_id}/OS-ENDPOINT-POLICY";
     let one_endpoint = place(|(policy_id, id): (String, String)| (policy_id, PolicyPlace::Endpoint(id)));
     let one_service = place(|(policy_id, id): (String, String)| (policy_id, PolicyPlace::Service(id)));
     let one_region = place(|(policy_id, service_id, region_id): (String, String, String)| {
         (policy_id, PolicyPlace::Region { service_id, region_id })
     });
-    Routes::new()
+    Router::new()
         .route(&format!("{of_policy}/endpoints"), get(list))
         .route(&format!("{of_policy}/endpoints/{{endpoint_id}}"), one_endpoint)
         .route(&format!("{of_policy}/services/{{service_id}}"), one_service)
@@ -30,7 +31,7 @@ pub(super) fn routes() -> Routes {
 }
 
 /// `PUT`, `GET`, `HEAD` and `DELETE` of one association: all 204.
-fn place<Ids, F>(of: F) -> Methods
+fn place<Ids, F>(of: F) -> MethodRouter<Core>
 where
     Ids: DeserializeOwned + Send + 'static,
     F: Fn(Ids) -> (String, PolicyPlace) + Copy + Send + Sync + 'static,

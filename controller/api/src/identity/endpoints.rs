@@ -1,22 +1,22 @@
 //! `/v3/endpoints`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::Error;
 use updraft_core::identity::catalog;
+use updraft_core::{Core, Error};
 use updraft_model::identity::{Endpoint, Interface};
 use updraft_wire::identity::{EndpointBody, EndpointRequest, EndpointView, extra};
 
 use super::list::ListCall;
 use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/endpoints", get(list).queries(["interface", "region_id", "service_id"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/endpoints", get(list).post(create))
         .route("/endpoints/{endpoint_id}", get(show).patch(update).delete(delete))
 }
 

@@ -1,25 +1,26 @@
 //! Who holds which role where: `/v3/{projects,domains}/{id}/{users,groups}/{id}/roles[/{id}]`, the same below
 //! `/v3/OS-INHERIT` with `/inherited_to_projects` at the end, and `/v3/system/{users,groups}/{id}/roles[/{id}]`.
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::assignment;
 use updraft_model::identity::{Actor, Assignment, Target};
 
 use super::list::ListCall;
 use super::roles;
 use crate::http::{Answer, Call};
-use crate::routes::{Methods, Routes, get};
 
 type MakeTarget = fn(String) -> Target;
 type MakeActor = fn(String) -> Actor;
 
 const ACTORS: [(&str, MakeActor); 2] = [("users", Actor::User), ("groups", Actor::Group)];
 
-pub(super) fn routes() -> Routes {
-    let mut router = Routes::new();
+pub(super) fn routes() -> Router<Core> {
+    let mut router = Router::new();
     let targets: [(&str, MakeTarget); 2] = [("projects", Target::Project), ("domains", Target::Domain)];
     for (targets_path, target) in targets {
         for (actors_path, actor) in ACTORS {
@@ -45,20 +46,20 @@ pub(super) fn routes() -> Routes {
 }
 
 /// `GET` of all grants between the two.
-fn list(target: MakeTarget, actor: MakeActor, inherited: bool) -> Methods {
+fn list(target: MakeTarget, actor: MakeActor, inherited: bool) -> MethodRouter<Core> {
     get(async move |call: Call, list: ListCall, Path((target_id, actor_id)): Path<(String, String)>| {
         listed(call, list, actor(actor_id), target(target_id), inherited).await
     })
 }
 
-fn list_on_system(actor: MakeActor) -> Methods {
+fn list_on_system(actor: MakeActor) -> MethodRouter<Core> {
     get(async move |call: Call, list: ListCall, Path(actor_id): Path<String>| {
         listed(call, list, actor(actor_id), Target::System, false).await
     })
 }
 
 /// `PUT`, `GET`, `HEAD` and `DELETE` of one grant: all 204.
-fn one(target: MakeTarget, actor: MakeActor, inherited: bool) -> Methods {
+fn one(target: MakeTarget, actor: MakeActor, inherited: bool) -> MethodRouter<Core> {
     methods(move |(target_id, actor_id, role_id): (String, String, String)| Assignment {
         actor: actor(actor_id),
         target: target(target_id),
@@ -67,7 +68,7 @@ fn one(target: MakeTarget, actor: MakeActor, inherited: bool) -> Methods {
     })
 }
 
-fn one_on_system(actor: MakeActor) -> Methods {
+fn one_on_system(actor: MakeActor) -> MethodRouter<Core> {
     methods(move |(actor_id, role_id): (String, String)| Assignment {
         actor: actor(actor_id),
         target: Target::System,
@@ -76,7 +77,7 @@ fn one_on_system(actor: MakeActor) -> Methods {
     })
 }
 
-fn methods<Ids, F>(assignment: F) -> Methods
+fn methods<Ids, F>(assignment: F) -> MethodRouter<Core>
 where
     Ids: serde::de::DeserializeOwned + Send + 'static,
     F: Fn(Ids) -> Assignment + Copy + Send + Sync + 'static,

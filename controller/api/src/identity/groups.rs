@@ -1,9 +1,11 @@
 //! `/v3/groups`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{get, put};
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::group::{self, GroupChange, NewGroup};
 use updraft_core::identity::user;
 use updraft_model::identity::Group;
@@ -12,11 +14,10 @@ use updraft_wire::identity::{GroupBody, GroupRequest, GroupView, extra};
 use super::list::ListCall;
 use super::{id_of, required, same_id, self_link, users};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get, put};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/groups", get(list).queries(["domain_id", "name"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/groups", get(list).post(create))
         .route("/groups/{group_id}", get(show).patch(update).delete(delete))
         .route("/groups/{group_id}/users", get(list_users))
         .route("/groups/{group_id}/users/{user_id}", put(add_user).get(check_user).delete(remove_user))

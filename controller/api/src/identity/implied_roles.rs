@@ -1,21 +1,22 @@
 //! `/v3/roles/{prior_role_id}/implies` and `/v3/role_inferences`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
+use updraft_core::Core;
 use updraft_core::identity::role::{self, Inference};
 use updraft_model::identity::Role;
 use updraft_wire::identity::{InferenceBody, InferenceList, InferenceView, RoleRef, SelfLink};
 
 use super::self_link;
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
 /// Prior, implied.
 type Ids = Path<(String, String)>;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/roles/{role_id}/implies", get(list))
         .route(
             "/roles/{role_id}/implies/{implied_id}",

@@ -11,8 +11,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use updraft_core::{Error, Result};
 
-use crate::routes::{Reads, Shape};
-
 /// Items in one answer, however many a client asks for.
 const MAX_PAGE: usize = 1000;
 
@@ -35,12 +33,6 @@ impl<S: Send + Sync> FromRequestParts<S> for ListCall {
 
 fn parsed(query: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
-}
-
-impl Reads for ListCall {
-    fn describe(shape: &mut Shape) {
-        shape.queries.extend(["limit", "marker", "sort_key", "sort_dir"]);
-    }
 }
 
 impl ListCall {

@@ -35,17 +35,17 @@ mod users;
 #[cfg(test)]
 mod tests;
 
+use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware::map_response;
 use axum::response::Response;
-use updraft_core::Error;
+use axum::routing::get;
+use updraft_core::{Core, Error};
 use updraft_wire::identity::{ListLinks, SelfLink};
 
-use crate::routes::{Routes, get};
-
 /// What is served below `/` and below `/identity`.
-pub fn routes() -> Routes {
-    let v3 = Routes::new()
+pub fn routes() -> Router<Core> {
+    let v3 = Router::new()
         .merge(application_credentials::routes())
         .merge(auth::routes())
         .merge(credentials::routes())
@@ -72,8 +72,8 @@ pub fn routes() -> Routes {
         .merge(trusts::routes())
         .merge(unsupported::routes())
         .merge(users::routes());
-    let whole = Routes::new().route("/v3", get(discovery::version).public()).nest("/v3", v3);
-    whole.wrapped(|router| router.layer(map_response(varied)))
+    let whole = Router::new().route("/v3", get(discovery::version)).nest("/v3", v3);
+    whole.layer(map_response(varied))
 }
 
 /// What is answered depends on whose token asks, and caches between are to know.

@@ -1,21 +1,21 @@
 //! `/v3/policies`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::Error;
 use updraft_core::identity::policy_blob;
+use updraft_core::{Core, Error};
 use updraft_model::identity::PolicyBlob;
 use updraft_wire::identity::{PolicyBody, PolicyRequest, PolicyView};
 
 use super::list::ListCall;
 use super::{required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/policies", get(list).post(create))
         .route("/policies/{policy_id}", get(show).patch(update).delete(delete))
 }

@@ -1,18 +1,19 @@
 //! `/v3/projects/{project_id}/tags`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderName, StatusCode, header};
+use axum::routing::get;
+use axum::{Json, Router};
+use updraft_core::Core;
 use updraft_core::identity::project_tags as tags;
 use updraft_wire::identity::{SelfLink, TagList, TagsRequest};
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/projects/{project_id}/tags", get(list).put(replace).delete(clear))
-        .route("/projects/{project_id}/tags/{value}", get(check).put(add).gives_nothing().delete(remove))
+        .route("/projects/{project_id}/tags/{value}", get(check).put(add).delete(remove))
 }
 
 fn view(endpoint: &str, id: &str, tags: Vec<String>) -> Json<TagList> {

@@ -1,8 +1,9 @@
 //! `/v3/projects`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use updraft_core::identity::project::{self, NewProject, ProjectChange, ProjectFilter};
 use updraft_core::{Caller, Core, Error, Result};
@@ -12,19 +13,14 @@ use updraft_wire::identity::{ProjectBody, ProjectList, ProjectRequest, ProjectVi
 use super::list::ListCall;
 use super::{list_links, required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 /// What a list may be filtered by.
 const FILTERS: [&str; 4] = ["domain_id", "enabled", "name", "parent_id"];
 
-const MORE_FILTERS: [&str; 5] = ["is_domain", "tags", "tags-any", "not-tags", "not-tags-any"];
-/// Which relatives one may be shown with.
-const RELATIVES: [&str; 4] = ["parents_as_list", "parents_as_ids", "subtree_as_list", "subtree_as_ids"];
-
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/projects", get(list).queries(FILTERS).queries(MORE_FILTERS).post(create))
-        .route("/projects/{project_id}", get(show).queries(RELATIVES).patch(update).delete(delete))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/projects", get(list).post(create))
+        .route("/projects/{project_id}", get(show).patch(update).delete(delete))
 }
 
 /// A project as the API shows it.

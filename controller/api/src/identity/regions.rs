@@ -1,11 +1,12 @@
 //! `/v3/regions`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::Error;
 use updraft_core::identity::catalog;
+use updraft_core::{Core, Error};
 use updraft_model::id::new_keystone_id;
 use updraft_model::identity::Region;
 use updraft_wire::identity::{RegionBody, RegionRequest, RegionView, extra};
@@ -13,11 +14,10 @@ use updraft_wire::identity::{RegionBody, RegionRequest, RegionView, extra};
 use super::list::ListCall;
 use super::{same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/regions", get(list).queries(["parent_region_id"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/regions", get(list).post(create))
         .route("/regions/{region_id}", get(show).put(create_with_id).patch(update).delete(delete))
 }
 

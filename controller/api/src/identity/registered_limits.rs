@@ -1,11 +1,12 @@
 //! `/v3/registered_limits`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::identity::limit::{self, LimitFilter, RegisteredLimitChange};
-use updraft_core::{Error, Result};
+use updraft_core::{Core, Error, Result};
 use updraft_model::identity::RegisteredLimit;
 use updraft_wire::identity::{
     RegisteredLimitBody, RegisteredLimitFields, RegisteredLimitRequest, RegisteredLimitView,
@@ -15,14 +16,13 @@ use updraft_wire::identity::{
 use super::list::ListCall;
 use super::{required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 /// What a list may be filtered by.
 const FILTERS: [&str; 3] = ["service_id", "region_id", "resource_name"];
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/registered_limits", get(list).queries(FILTERS).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/registered_limits", get(list).post(create))
         .route("/registered_limits/{registered_limit_id}", get(show).patch(update).delete(delete))
 }
 

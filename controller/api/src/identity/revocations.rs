@@ -1,17 +1,17 @@
 //! `GET /v3/OS-REVOKE/events`: what was revoked and still matters, for services that check tokens by themselves.
 
-use axum::Json;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Map, Value, json};
-use updraft_core::Error;
 use updraft_core::identity::revocation::{self, RevokedTokens};
+use updraft_core::{Core, Error};
 use updraft_model::Timestamp;
 
 use super::list::ListCall;
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/OS-REVOKE/events", get(list).queries(["since"]))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/OS-REVOKE/events", get(list))
 }
 
 /// `since` leaves out what was revoked before it.

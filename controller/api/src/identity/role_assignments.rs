@@ -2,36 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::identity::assignment_list::{self, ListFilter, Listed, Names};
-use updraft_core::{Error, Result};
+use updraft_core::{Core, Error, Result};
 use updraft_model::identity::{Actor, Target};
 use updraft_wire::identity::{AssignmentLinks, AssignmentView, DomainName, Named, ScopeView, SystemScope};
 
 use super::list::ListCall;
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
 /// What `scope.OS-INHERIT:inherited_to` may be, and what it is in an answer.
 const PROJECTS: &str = "projects";
 
-/// What a list may be asked.
-const FILTERS: [&str; 10] = [
-    "user.id",
-    "group.id",
-    "role.id",
-    "scope.project.id",
-    "scope.domain.id",
-    "scope.system",
-    "scope.OS-INHERIT:inherited_to",
-    "effective",
-    "include_names",
-    "include_subtree",
-];
-
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/role_assignments", get(list).queries(FILTERS))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/role_assignments", get(list))
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {

@@ -1,9 +1,11 @@
 //! `/v3/roles`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::role::{self, NewRole, RoleChange};
 use updraft_model::identity::Role;
 use updraft_wire::identity::{RoleBody, RoleRequest, RoleView, extra};
@@ -11,11 +13,10 @@ use updraft_wire::identity::{RoleBody, RoleRequest, RoleView, extra};
 use super::list::ListCall;
 use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/roles", get(list).queries(["domain_id", "name"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/roles", get(list).post(create))
         .route("/roles/{role_id}", get(show).patch(update).delete(delete))
 }
 

@@ -1,9 +1,11 @@
 //! `/v3/services`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::catalog;
 use updraft_model::identity::Service;
 use updraft_wire::identity::{ServiceBody, ServiceRequest, ServiceView, extra};
@@ -11,11 +13,10 @@ use updraft_wire::identity::{ServiceBody, ServiceRequest, ServiceView, extra};
 use super::list::ListCall;
 use super::{id_of, required, same_id, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/services", get(list).queries(["type", "name"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/services", get(list).post(create))
         .route("/services/{service_id}", get(show).patch(update).delete(delete))
 }
 

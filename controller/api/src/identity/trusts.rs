@@ -1,9 +1,11 @@
 //! `/v3/OS-TRUST/trusts`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::trust::{self, NewTrust, Shown, TrustFilter};
 use updraft_model::identity::{Role, Trust};
 use updraft_wire::identity::{RoleBody, TrustBody, TrustRequest, TrustView};
@@ -12,12 +14,11 @@ use super::application_credentials::role_ref;
 use super::list::ListCall;
 use super::{list_links, roles, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-TRUST/trusts";
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/OS-TRUST/trusts", get(list).post(create))
         .route("/OS-TRUST/trusts/{trust_id}", get(show).delete(delete))
         .route("/OS-TRUST/trusts/{trust_id}/roles", get(list_roles))

@@ -1,9 +1,10 @@
 //! Calls of identity's API reference that this cloud does not have: 501 in Keystone's words, 401 without a token.
 
-use updraft_core::{Error, ErrorKind};
+use axum::Router;
+use axum::routing::{any, get};
+use updraft_core::{Core, Error, ErrorKind};
 
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, any, get};
 
 /// OAuth 1, and SAML in either direction.
 const PATHS: [&str; 5] = [
@@ -14,9 +15,9 @@ const PATHS: [&str; 5] = [
     "/OS-FEDERATION/saml2/metadata",
 ];
 
-pub(super) fn routes() -> Routes {
-    let router = PATHS.iter().fold(Routes::new(), |router, path| router.route(path, any(not_implemented)));
-    GONE_PATHS.iter().fold(router, |router, path| router.route(path, get(gone).public()))
+pub(super) fn routes() -> Router<Core> {
+    let router = PATHS.iter().fold(Router::new(), |router, path| router.route(path, any(not_implemented)));
+    GONE_PATHS.iter().fold(router, |router, path| router.route(path, get(gone)))
 }
 
 /// What Keystone had once: certificates of tokens that were signed, and the list of those that were revoked. Nobody

@@ -1,8 +1,9 @@
 //! `/v3/users`
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::identity::user::{self, NewUser, UserChange, UserFilter};
 use updraft_core::identity::{group, project};
@@ -16,17 +17,16 @@ use updraft_wire::identity::{
 use super::list::ListCall;
 use super::{groups, projects, required, self_link};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get, post};
 
 /// What a list may be filtered by.
 const FILTERS: [&str; 3] = ["domain_id", "enabled", "name"];
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/users", get(list).queries(FILTERS).queries(["password_expires_at"]).post(create))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/users", get(list).post(create))
         .route("/users/{user_id}", get(show).patch(update).delete(delete))
         .route("/users/{user_id}/password", post(change_password))
-        .route("/users/{user_id}/projects", get(list_projects).queries(FILTERS))
+        .route("/users/{user_id}/projects", get(list_projects))
         .route("/users/{user_id}/groups", get(list_groups))
 }
 

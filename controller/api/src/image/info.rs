@@ -1,23 +1,20 @@
 //! What this image service can do and where it keeps data: `/v2/info/*`, `/v2/stores/*`.
 
-use std::collections::BTreeMap;
-
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{delete, get};
+use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Core;
 use updraft_core::image::import::{METHODS, STORE};
-use updraft_core::image::{self, Usage, location};
+use updraft_core::image::{self, location};
 
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, delete, get};
 
-/// Pieces in which the store hands data out, in bytes.
-const CHUNK_BYTES: u64 = 256 << 10;
 const DESCRIPTION: &str = "The controller's own disk";
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/info/import", get(import_methods))
         .route("/info/stores", get(stores))
         .route("/info/stores/detail", get(stores_detail))
@@ -37,21 +34,19 @@ async fn stores(_call: Call) -> Json<Value> {
 
 /// The store's properties name no path: it is nobody's business but the operator's, who chose it.
 async fn stores_detail(Call { caller, .. }: Call) -> Answer<Json<Value>> {
-    location::may_see_stores(&caller)?;
+    location::require_service(&caller)?;
     Ok(Json(json!({"stores": [{
         "id": STORE,
         "type": "file",
         "default": "true",
         "description": DESCRIPTION,
         "weight": 0,
-        "properties": {"chunk_size": CHUNK_BYTES, "thin_provisioning": true},
+        "properties": {"thin_provisioning": true},
     }]})))
 }
 
-async fn usage(Call { core, caller, .. }: Call) -> Answer<Json<Value>> {
-    let one = |(name, Usage { limit, usage })| (name, json!({"limit": limit, "usage": usage}));
-    let usage = image::usage(&core, &caller).await?;
-    Ok(Json(json!({"usage": usage.into_iter().map(one).collect::<BTreeMap<_, _>>()})))
+async fn usage(Call { caller, .. }: Call) -> Answer<Json<Value>> {
+    Ok(Json(json!({"usage": image::usage(&caller)?})))
 }
 
 async fn delete_from_store(

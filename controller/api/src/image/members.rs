@@ -1,31 +1,20 @@
 //! `/v2/images/{id}/members`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
-use updraft_core::Error;
+use axum::routing::get;
+use axum::{Json, Router};
 use updraft_core::image::member;
+use updraft_core::{Core, Error};
 use updraft_model::image::{Member, MemberStatus};
-use updraft_wire::image::{MemberList, MemberView};
+use updraft_wire::image::{MemberCreate, MemberList, MemberUpdate, MemberView};
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, SchemaOf, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/images/{image_id}/members", get(list).post(create).takes(text("member"))).route(
-        "/images/{image_id}/members/{member_id}",
-        get(show).put(update).takes(text("status")).delete(delete),
-    )
-}
-
-/// An object with this one text.
-fn text(key: &'static str) -> SchemaOf {
-    SchemaOf::json(json!({"type": "string", "minLength": 1})).under(key)
-}
-
-fn invalid(message: &str) -> Error {
-    Error::bad_request("Invalid", message)
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/images/{image_id}/members", get(list).post(create))
+        .route("/images/{image_id}/members/{member_id}", get(show).put(update).delete(delete))
 }
 
 fn view(member: Member) -> MemberView {
@@ -47,16 +36,9 @@ async fn list(Call { core, caller, .. }: Call, Path(image_id): Path<String>) -> 
 async fn create(
     Call { core, caller, .. }: Call,
     Path(image_id): Path<String>,
-    Body(body): Body<Value>,
+    Body(request): Body<MemberCreate>,
 ) -> Answer<Json<MemberView>> {
-    let wanted = body.as_object().ok_or("Expected a member in the form: {\"member\": \"image_id\"}");
-    let member_id = match wanted.and_then(|body| body.get("member").ok_or("Member to be added not specified"))
-    {
-        Err(message) => Err(invalid(message)),
-        Ok(Value::String(member_id)) if !member_id.is_empty() => Ok(member_id.clone()),
-        Ok(_) => Err(invalid("Member can't be empty")),
-    };
-    Ok(Json(view(member::create(&core, &caller, &image_id, member_id?).await?)))
+    Ok(Json(view(member::create(&core, &caller, &image_id, request.member).await?)))
 }
 
 async fn show(
@@ -69,13 +51,10 @@ async fn show(
 async fn update(
     Call { core, caller, .. }: Call,
     Path((image_id, member_id)): Path<(String, String)>,
-    Body(body): Body<Value>,
+    Body(request): Body<MemberUpdate>,
 ) -> Answer<Json<MemberView>> {
-    let wanted = body.as_object().ok_or("Expected a status in the form: {\"status\": \"status\"}");
-    let status = wanted.and_then(|body| body.get("status").ok_or("Status not specified")).map_err(invalid)?;
-    let status = status.as_str().and_then(MemberStatus::parse).ok_or_else(|| {
-        invalid("Incorrect request: Status must be \"pending\", \"accepted\" or \"rejected\".")
-    })?;
+    let status = MemberStatus::parse(&request.status)
+        .ok_or_else(|| Error::bad_request("Invalid", "The status is one of pending, accepted, rejected."))?;
     Ok(Json(view(member::update(&core, &caller, &image_id, &member_id, status).await?)))
 }
 

@@ -3,84 +3,51 @@
 mod items;
 mod namespaces;
 
+use axum::Router;
+use axum::routing::get;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use updraft_core::Error;
+use updraft_core::{Core, Error};
 use updraft_model::image::metadef::{Item, ItemKind};
-use updraft_wire::image::metadef::{AssociationBody, NamespaceBody, ObjectBody, TagBody, TagsBody};
 
-use crate::routes::{Routes, SchemaOf, delete, get};
-
-pub(super) fn routes() -> Routes {
-    let tag = get(items::show_tag)
-        .post(items::create_tag)
-        .put(items::update_tag)
-        .takes(SchemaOf::of::<TagBody>())
-        .delete(items::delete_tag);
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    let tag = get(items::show_tag).post(items::create_tag).put(items::update_tag).delete(items::delete_tag);
+    Router::new()
         .route("/metadefs/resource_types", get(items::all_resource_types))
-        .route(
-            "/metadefs/namespaces",
-            get(namespaces::list).post(namespaces::create).takes(SchemaOf::of::<NamespaceBody>()),
-        )
+        .route("/metadefs/namespaces", get(namespaces::list).post(namespaces::create))
         .route(
             "/metadefs/namespaces/{namespace}",
-            get(namespaces::show)
-                .put(namespaces::update)
-                .takes(SchemaOf::of::<NamespaceBody>())
-                .delete(namespaces::delete),
+            get(namespaces::show).put(namespaces::update).delete(namespaces::delete),
         )
         .route(
             "/metadefs/namespaces/{namespace}/resource_types",
-            get(items::associations).post(items::associate).takes(SchemaOf::of::<AssociationBody>()),
+            get(items::associations).post(items::associate),
         )
-        .route("/metadefs/namespaces/{namespace}/resource_types/{name}", delete(items::dissociate))
+        .route(
+            "/metadefs/namespaces/{namespace}/resource_types/{name}",
+            axum::routing::delete(items::dissociate),
+        )
         .route(
             "/metadefs/namespaces/{namespace}/properties",
-            get(items::list_properties)
-                .post(items::create_property)
-                .takes(property())
-                .delete(items::delete_properties),
+            get(items::list_properties).post(items::create_property).delete(items::delete_properties),
         )
         .route(
             "/metadefs/namespaces/{namespace}/properties/{name}",
-            get(items::show_property)
-                .put(items::update_property)
-                .takes(property())
-                .delete(items::delete_property),
+            get(items::show_property).put(items::update_property).delete(items::delete_property),
         )
         .route(
             "/metadefs/namespaces/{namespace}/objects",
-            get(items::list_objects)
-                .post(items::create_object)
-                .takes(SchemaOf::of::<ObjectBody>())
-                .delete(items::delete_objects),
+            get(items::list_objects).post(items::create_object).delete(items::delete_objects),
         )
         .route(
             "/metadefs/namespaces/{namespace}/objects/{name}",
-            get(items::show_object)
-                .put(items::update_object)
-                .takes(SchemaOf::of::<ObjectBody>())
-                .delete(items::delete_object),
+            get(items::show_object).put(items::update_object).delete(items::delete_object),
         )
         .route(
             "/metadefs/namespaces/{namespace}/tags",
-            get(items::list_tags)
-                .post(items::create_tags)
-                .takes(SchemaOf::of::<TagsBody>())
-                .delete(items::delete_tags),
+            get(items::list_tags).post(items::create_tags).delete(items::delete_tags),
         )
         .route("/metadefs/namespaces/{namespace}/tags/{name}", tag)
-}
-
-/// A JSON Schema of what images may have, by the name that it goes by.
-fn property() -> SchemaOf {
-    let text = json!({"type": "string"});
-    SchemaOf::json(json!({
-        "type": "object",
-        "properties": {"name": text, "title": text, "type": text, "description": text},
-        "required": ["name", "title", "type"],
-    }))
 }
 
 /// What the cloud alone writes.

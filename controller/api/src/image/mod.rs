@@ -14,11 +14,13 @@ mod tests;
 
 pub use images::send;
 
-use crate::routes::{Routes, get};
+use axum::Router;
+use axum::routing::get;
+use updraft_core::Core;
 
 /// What is served below `/image`.
-pub fn routes() -> Routes {
-    let v2 = Routes::new()
+pub fn routes() -> Router<Core> {
+    let v2 = Router::new()
         .merge(images::routes())
         .merge(members::routes())
         .merge(info::routes())
@@ -26,8 +28,8 @@ pub fn routes() -> Routes {
         .merge(metadefs::routes())
         .merge(tasks::routes())
         .merge(cache::routes());
-    Routes::new()
-        .route("/", get(discovery::multiple_choices).public().status(300))
-        .route("/versions", get(discovery::versions).public())
+    Router::new()
+        .route("/", get(discovery::multiple_choices))
+        .route("/versions", get(discovery::versions))
         .nest("/v2", v2)
 }

@@ -1,15 +1,16 @@
 //! `/v2/schemas`
 
-use axum::Json;
 use axum::extract::Path;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_wire::image::{metadef_schemas, schemas};
 
 use crate::http::{Answer, Call, Fault};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/schemas/image", get(async |_: Call| Json(schemas::image())))
         .route("/schemas/images", get(async |_: Call| Json(schemas::images())))
         .route("/schemas/member", get(async |_: Call| Json(schemas::member())))

@@ -1,27 +1,20 @@
-//! `/v2/tasks`: by default for administrators.
+//! `/v2/tasks`: for administrators.
 
-use axum::Json;
 use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
 use updraft_core::image::task::{self, TaskQuery};
-use updraft_core::{Error, ErrorKind};
-use updraft_model::id::is_uuid;
+use updraft_core::{Core, Error};
 use updraft_model::image::{ImageTask, ImageTaskKind, ImageTaskStatus};
 use updraft_wire::image::{TaskCreate, TaskList, TaskStub, TaskView};
 
-use super::images::query::{Pairs, limit};
-use crate::http::{Answer, Body, Call, Fault};
-use crate::routes::{Routes, SchemaOf, get};
+use super::images::query::{DEFAULT_PAGE, MAX_PAGE, Pairs};
+use crate::http::{Answer, Body, Call};
 
-/// What a list may be sorted by.
-const SORT_KEYS: [&str; 2] = ["created_at", "updated_at"];
-
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/tasks", get(list).post(create).takes(SchemaOf::of::<TaskCreate>()))
-        .route("/tasks/{task_id}", get(show).delete(delete).refused())
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/tasks", get(list).post(create)).route("/tasks/{task_id}", get(show).delete(delete))
 }
 
 fn stub(task: &ImageTask) -> TaskStub {
@@ -29,6 +22,9 @@ fn stub(task: &ImageTask) -> TaskStub {
         kind: task.kind.as_str(),
         status: task.status.as_str(),
         owner: task.project_id.clone(),
+        image_id: task.image_id.clone(),
+        request_id: task.request_id.clone(),
+        user_id: task.user_id.clone(),
         created_at: task.created_at.seconds_z(),
         updated_at: task.updated_at.seconds_z(),
         expires_at: task.expires_at.map(|time| time.seconds_z()),
@@ -41,9 +37,6 @@ fn stub(task: &ImageTask) -> TaskStub {
 fn view(task: ImageTask) -> TaskView {
     TaskView {
         stub: stub(&task),
-        image_id: task.image_id,
-        request_id: task.request_id,
-        user_id: task.user_id,
         input: task.input,
         result: task.result,
         message: task.message.unwrap_or_default(),
@@ -51,7 +44,7 @@ fn view(task: ImageTask) -> TaskView {
 }
 
 async fn list(Call { core, caller, .. }: Call, RawQuery(text): RawQuery) -> Answer<Json<TaskList>> {
-    task::may_use(&caller)?;
+    updraft_core::policy::require_admin(&caller)?;
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
     let (tasks, more) = task::list(&core, &caller, &query(&pairs)?).await?;
     let last = tasks.last().map(|task| task.id.clone());
@@ -77,23 +70,16 @@ fn query(pairs: &Pairs) -> Result<TaskQuery, Error> {
         Some("asc") => true,
         Some(other) => return Err(invalid(format!("Invalid sort direction: {other}"))),
     };
-    if pairs.one("marker").is_some_and(|marker| !is_uuid(marker)) {
-        return Err(invalid("Invalid marker format".into()));
-    }
-    let sort_key = pairs.one("sort_key").unwrap_or("created_at");
-    if !SORT_KEYS.contains(&sort_key) {
-        return Err(invalid(format!(
-            "Invalid sort key: {sort_key}. It must be one of the following: {}.",
-            SORT_KEYS.join(", ")
-        )));
-    }
+    let limit = pairs.one("limit").map_or(Ok(DEFAULT_PAGE), |text| {
+        text.parse().map_err(|_| invalid("limit param must be an integer".into()))
+    })?;
     Ok(TaskQuery {
         status: status.transpose()?,
         kind: kind.transpose()?,
         ascending,
-        by_update: sort_key == "updated_at",
+        by_update: pairs.one("sort_key") == Some("updated_at"),
         marker: pairs.one("marker").map(str::to_owned),
-        limit: limit(pairs)?,
+        limit: limit.min(MAX_PAGE),
     })
 }
 
@@ -101,15 +87,9 @@ async fn create(
     Call { core, caller, .. }: Call,
     Body(body): Body<Value>,
 ) -> Answer<(StatusCode, HeaderMap, Json<TaskView>)> {
-    task::may_use(&caller)?;
-    let missing = ["type", "input"].into_iter().find(|key| body.get(key).is_none());
-    if let Some(key) = missing {
-        return Err(Error::bad_request("Invalid", format!("Task '{key}' is required")).into());
-    }
-    let request: TaskCreate = serde_json::from_value(body).map_err(|error| {
-        let message = format!("Provided object does not match schema 'task': {error}");
-        Error::bad_request("Invalid", message)
-    })?;
+    updraft_core::policy::require_admin(&caller)?;
+    let request: TaskCreate = serde_json::from_value(body)
+        .map_err(|error| Error::bad_request("Invalid", format!("Task is not as it should be: {error}")))?;
     let made = task::create(&core, &caller, &request.kind, request.input).await?;
     let mut headers = HeaderMap::new();
     if let Ok(location) = HeaderValue::from_str(&format!("/v2/tasks/{}", made.id)) {
@@ -122,12 +102,6 @@ async fn show(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer
     Ok(Json(view(task::get(&core, &caller, &id).await?)))
 }
 
-async fn delete(Call { caller, .. }: Call, Path(_id): Path<String>) -> Response {
-    let error = task::delete(&caller);
-    let is_known_path = error.kind == ErrorKind::MethodNotAllowed;
-    let mut response = Fault::from(error).into_response();
-    if is_known_path {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
-    }
-    response
+async fn delete(Call { caller, .. }: Call, Path(_id): Path<String>) -> Answer<()> {
+    Err(task::delete(&caller).into())
 }

@@ -1,20 +1,21 @@
 //! `/v2.0/agents`: the hosts
 
+use axum::Router;
 use axum::extract::Path;
+use axum::routing::get;
 use serde_json::{Value, json};
-use updraft_core::Error;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::network::agent::{self, Agent};
+use updraft_core::{Core, Error};
 
 use super::answer::Names;
 use super::list::ListQuery;
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "agent", many: "agents" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/agents", get(list)).route("/agents/{id}", get(show))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/agents", get(list)).route("/agents/{id}", get(show))
 }
 
 fn view(agent: Agent) -> Value {

@@ -3,10 +3,8 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::ser::Error as _;
-use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use updraft_core::Error;
 use updraft_model::network::{FixedIp, Standard};
@@ -14,7 +12,6 @@ use updraft_wire::network::{FixedIpView, Items, StandardView, read_items, read_o
 
 use super::list::ListQuery;
 use crate::http::{Answer, Fault};
-use crate::routes::SchemaOf;
 
 /// The key around one item, and around several.
 #[derive(Clone, Copy, Debug)]
@@ -23,35 +20,7 @@ pub(super) struct Names {
     pub many: &'static str,
 }
 
-/// What is shown of a resource: all of it but what rules keep from the caller.
-#[derive(Clone, Debug)]
-pub(super) struct Shown<V> {
-    pub view: V,
-    pub hidden: Vec<&'static str>,
-}
-
-impl<V: Serialize> Serialize for Shown<V> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut value = serde_json::to_value(&self.view).map_err(S::Error::custom)?;
-        if let Value::Object(object) = &mut value {
-            object.retain(|name, _| !self.hidden.contains(&name.as_str()));
-        }
-        value.serialize(serializer)
-    }
-}
-
 impl Names {
-    /// What [`Names::items`] reads.
-    pub fn items_schema<T: JsonSchema>(self) -> SchemaOf {
-        let many = SchemaOf::of::<T>().listed().under(self.many);
-        self.item_schema::<T>().or(many)
-    }
-
-    /// What [`Names::item`] reads.
-    pub fn item_schema<T: JsonSchema>(self) -> SchemaOf {
-        SchemaOf::of::<T>().under(self.one)
-    }
-
     /// Reads the body of a POST: the requests, and whether they came as a list.
     pub fn items<T: DeserializeOwned>(self, body: Value) -> Answer<(Vec<T>, bool)> {
         match read_items(body, self.one, self.many).map_err(invalid)? {

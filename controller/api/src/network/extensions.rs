@@ -1,12 +1,12 @@
 //! `/v2.0/extensions`: clients change their calls by what is announced here, so only what works is.
 
-use axum::Json;
 use axum::extract::Path;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Error;
+use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, get};
 
 /// (alias, name, description). The names are Neutron's: clients look extensions up by them as well.
 const EXTENSIONS: [(&str, &str, &str); 29] = [
@@ -48,8 +48,8 @@ const EXTENSIONS: [(&str, &str, &str); 29] = [
 /// Neutron shows a date for each; nobody reads it.
 const UPDATED: &str = "2024-01-01T00:00:00-00:00";
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/extensions", get(list)).route("/extensions/{alias}", get(show))
 }
 
 fn view((alias, name, description): &(&str, &str, &str)) -> Value {

@@ -1,35 +1,30 @@
 //! `/v2.0/floatingips`
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::network::floating_ip::{self, Detail, FloatingIpFilter};
 use updraft_model::network::Port;
-use updraft_wire::network::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
+use updraft_wire::network::{FloatingIpView, PortDetails};
 
-use super::answer::{Names, Shown, standard, text};
+use super::answer::{Names, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "floatingip", many: "floatingips" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/floatingips",
-            get(list).post(create).status(201).takes(NAMES.items_schema::<CreateFloatingIp>()),
-        )
-        .route(
-            "/floatingips/{id}",
-            get(show).put(update).takes(NAMES.item_schema::<UpdateFloatingIp>()).delete(delete),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/floatingips", get(list).post(create))
+        .route("/floatingips/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(call: &Call, detail: Detail) -> Shown<FloatingIpView> {
+fn view(detail: Detail) -> FloatingIpView {
     let Detail { floating_ip: floating, port } = detail;
-    let hidden = floating_ip::hidden(&call.caller, &floating);
-    let view = FloatingIpView {
+    FloatingIpView {
         standard: standard(&floating.standard),
         status: floating.status(),
         id: floating.id,
@@ -44,8 +39,7 @@ fn view(call: &Call, detail: Detail) -> Shown<FloatingIpView> {
         dns_domain: floating.dns_domain,
         qos_policy_id: None,
         port_details: port.map(port_details),
-    };
-    Shown { view, hidden }
+    }
 }
 
 fn port_details(port: Port) -> PortDetails {
@@ -69,22 +63,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let details = floating_ip::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/floatingips", call.endpoint);
-    NAMES.listed(details.into_iter().map(|detail| view(&call, detail)), &query, &url)
+    NAMES.listed(details.into_iter().map(view), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let details = floating_ip::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(details.into_iter().map(|detail| view(&call, detail)), as_list)
+    NAMES.created(details.into_iter().map(view), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(&call, floating_ip::get(&call.core, &call.caller, &id).await?), &query)
+    NAMES.shown(view(floating_ip::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let detail = floating_ip::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(&call, detail), &ListQuery::default())
+    NAMES.shown(view(detail), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

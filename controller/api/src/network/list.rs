@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use updraft_core::Error;
 
 use crate::http::Answer;
-use crate::routes::{Reads, Shape};
 
 /// Items in one answer; more come by following the link.
 const MAX_PAGE: usize = 1000;
@@ -45,12 +44,6 @@ impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
-    }
-}
-
-impl Reads for ListQuery {
-    fn describe(shape: &mut Shape) {
-        shape.queries.extend(["fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"]);
     }
 }
 

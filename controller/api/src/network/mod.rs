@@ -20,12 +20,14 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
-use crate::routes::{Routes, get};
+use axum::Router;
+use axum::routing::get;
+use updraft_core::Core;
 
 /// What is served below the service's prefix.
-pub fn routes() -> Routes {
-    let v2 = Routes::new()
-        .route("/", get(discovery::resources).public())
+pub fn routes() -> Router<Core> {
+    let v2 = Router::new()
+        .route("/", get(discovery::resources))
         .merge(extensions::routes())
         .merge(networks::routes())
         .merge(subnets::routes())
@@ -38,5 +40,5 @@ pub fn routes() -> Routes {
         .merge(availability_zones::routes())
         .merge(agents::routes())
         .merge(tags::routes());
-    Routes::new().route("/", get(discovery::versions).public()).nest("/v2.0", v2)
+    Router::new().route("/", get(discovery::versions)).nest("/v2.0", v2)
 }

@@ -1,37 +1,35 @@
 //! `/v2.0/networks`
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::network::AVAILABILITY_ZONE;
 use updraft_core::network::network::{self, NetworkFilter};
 use updraft_model::network::Network;
-use updraft_wire::network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
+use updraft_wire::network::{NetworkView, Provider};
 
-use super::answer::{Names, Shown, standard};
+use super::answer::{Names, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "network", many: "networks" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/networks", get(list).post(create).status(201).takes(NAMES.items_schema::<CreateNetwork>()))
-        .route(
-            "/networks/{id}",
-            get(show).put(update).takes(NAMES.item_schema::<UpdateNetwork>()).delete(delete),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/networks", get(list).post(create))
+        .route("/networks/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(call: &Call, network: Network) -> Shown<NetworkView> {
-    let hidden = network::hidden(&call.caller, &network);
+fn view(call: &Call, network: Network) -> NetworkView {
     let provider = Provider {
         network_type: network.network_type,
         physical_network: network.physical_network,
         segmentation_id: network.segmentation_id,
     };
-    let view = NetworkView {
+    NetworkView {
         standard: standard(&network.standard),
         id: network.id,
         name: network.name,
@@ -50,9 +48,8 @@ fn view(call: &Call, network: Network) -> Shown<NetworkView> {
         availability_zones: vec![AVAILABILITY_ZONE.into()],
         ipv4_address_scope: None,
         ipv6_address_scope: None,
-        provider,
-    };
-    Shown { view, hidden }
+        provider: call.caller.is_admin().then_some(provider),
+    }
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {

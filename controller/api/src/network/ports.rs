@@ -1,33 +1,32 @@
 //! `/v2.0/ports`
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::{Map, Value};
-use updraft_core::Error;
+use updraft_core::Core;
 use updraft_core::network::DNS_DOMAIN;
 use updraft_core::network::port::{self, PortFilter};
 use updraft_model::network::Port;
-use updraft_wire::network::{
-    AddressPairView, Binding, CreatePort, DhcpOptionFields, DnsAssignment, PortView, UpdatePort,
-};
+use updraft_wire::network::{AddressPairView, Binding, DhcpOptionFields, DnsAssignment, PortView};
 
-use super::answer::{Names, Shown, fixed_ips, standard};
+use super::answer::{Names, fixed_ips, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "port", many: "ports" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/ports", get(list).post(create).status(201).takes(NAMES.items_schema::<CreatePort>()))
-        .route("/ports/{id}", get(show).put(update).takes(NAMES.item_schema::<UpdatePort>()).delete(delete))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/ports", get(list).post(create))
+        .route("/ports/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(port: Port) -> PortView {
+fn view(call: &Call, port: Port) -> PortView {
     PortView {
         dns_assignment: dns_assignment(&port),
-        binding: binding(&port),
+        binding: call.caller.is_admin().then(|| binding(&port)),
         fixed_ips: fixed_ips(&port.fixed_ips),
         allowed_address_pairs: address_pairs(&port),
         standard: standard(&port.standard),
@@ -88,16 +87,6 @@ fn binding(port: &Port) -> Binding {
     }
 }
 
-async fn views(call: &Call, ports: Vec<Port>) -> Answer<impl Iterator<Item = Shown<PortView>>> {
-    let hidden = port::hidden(&call.core, &call.caller, &ports).await?;
-    Ok(ports.into_iter().zip(hidden).map(|(port, hidden)| Shown { view: view(port), hidden }))
-}
-
-async fn view_one(call: &Call, port: Port) -> Answer<Shown<PortView>> {
-    let shown = views(call, vec![port]).await?.next();
-    shown.ok_or_else(|| Error::internal("one view of one port").into())
-}
-
 async fn list(call: Call, query: ListQuery) -> Answer {
     let filter = PortFilter {
         ids: query.values("id"),
@@ -112,23 +101,23 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let ports = port::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/ports", call.endpoint);
-    NAMES.listed(views(&call, ports).await?, &query, &url)
+    NAMES.listed(ports.into_iter().map(|port| view(&call, port)), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let ports = port::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(views(&call, ports).await?, as_list)
+    NAMES.created(ports.into_iter().map(|port| view(&call, port)), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     let port = port::get(&call.core, &call.caller, &id).await?;
-    NAMES.shown(view_one(&call, port).await?, &query)
+    NAMES.shown(view(&call, port), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let port = port::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view_one(&call, port).await?, &ListQuery::default())
+    NAMES.shown(view(&call, port), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -2,26 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::{Value, json};
-use updraft_core::Error;
 use updraft_core::network::quota;
+use updraft_core::{Core, Error};
 
 use super::answer::Names;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "quota", many: "quotas" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/quotas", get(list))
-        .route(
-            "/quotas/{id}",
-            get(show).put(update).takes(NAMES.item_schema::<BTreeMap<String, i64>>()).delete(delete),
-        )
+        .route("/quotas/{id}", get(show).put(update).delete(delete))
         .route("/quotas/{id}/default", get(defaults))
         // Horizon and neutronclient have always sent a suffix here.
         .route("/quotas/{id}/details", get(details))
@@ -48,8 +45,8 @@ async fn show(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
     Ok(Json(json!({"quota": quota::get(&call.core, &call.caller, &id).await?})))
 }
 
-async fn defaults(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    Ok(Json(json!({"quota": quota::defaults_for(&call.caller, &id)?})))
+async fn defaults(_call: Call, Path(_id): Path<String>) -> Json<Value> {
+    Json(json!({"quota": quota::defaults()}))
 }
 
 async fn details(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
@@ -62,14 +59,10 @@ async fn details(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer<Json<Value>> {
     let fields: BTreeMap<String, Value> = NAMES.item(body)?;
-    let (mut change, mut force) = (BTreeMap::new(), false);
+    let mut change = BTreeMap::new();
     for (resource, value) in fields {
-        // Clients send who asks along with what; what `check_limit` asks for is so without it.
-        if matches!(resource.as_str(), "tenant_id" | "project_id" | "check_limit") {
-            continue;
-        }
-        if resource == "force" {
-            force = value == true;
+        // Clients send who asks along with what; `force` and `check_limit` say how, and there is one way.
+        if matches!(resource.as_str(), "tenant_id" | "project_id" | "force" | "check_limit") {
             continue;
         }
         let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
@@ -79,7 +72,7 @@ async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> 
         })?;
         change.insert(resource, number);
     }
-    Ok(Json(json!({"quota": quota::update(&call.core, &call.caller, &id, change, force).await?})))
+    Ok(Json(json!({"quota": quota::update(&call.core, &call.caller, &id, change).await?})))
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

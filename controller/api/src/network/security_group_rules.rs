@@ -1,25 +1,24 @@
 //! `/v2.0/security-group-rules`; there is no PUT, rules never change
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::network::rule::{self, RuleFilter};
 use updraft_model::network::{RemotePeer, SecurityGroupRule};
-use updraft_wire::network::{CreateRule, RuleView};
+use updraft_wire::network::RuleView;
 
 use super::answer::{Names, standard};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "security_group_rule", many: "security_group_rules" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/security-group-rules",
-            get(list).post(create).status(201).takes(NAMES.items_schema::<CreateRule>()),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/security-group-rules", get(list).post(create))
         .route("/security-group-rules/{id}", get(show).delete(delete))
 }
 

@@ -1,35 +1,30 @@
 //! `/v2.0/security-groups`
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::network::security_group::{self, SecurityGroupFilter};
 use updraft_model::network::SecurityGroup;
-use updraft_wire::network::{CreateSecurityGroup, SecurityGroupView, UpdateSecurityGroup};
+use updraft_wire::network::SecurityGroupView;
 
-use super::answer::{Names, Shown, standard};
+use super::answer::{Names, standard};
 use super::list::ListQuery;
 use super::security_group_rules;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "security_group", many: "security_groups" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/security-groups",
-            get(list).post(create).status(201).takes(NAMES.items_schema::<CreateSecurityGroup>()),
-        )
-        .route(
-            "/security-groups/{id}",
-            get(show).put(update).takes(NAMES.item_schema::<UpdateSecurityGroup>()).delete(delete),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/security-groups", get(list).post(create))
+        .route("/security-groups/{id}", get(show).put(update).delete(delete))
 }
 
-fn view(call: &Call, group: SecurityGroup) -> Shown<SecurityGroupView> {
-    let hidden = security_group::hidden(&call.caller, &group);
-    let view = SecurityGroupView {
+fn view(group: SecurityGroup) -> SecurityGroupView {
+    SecurityGroupView {
         standard: standard(&group.standard),
         id: group.id,
         name: group.name,
@@ -38,8 +33,7 @@ fn view(call: &Call, group: SecurityGroup) -> Shown<SecurityGroupView> {
         stateful: group.stateful,
         shared: false,
         security_group_rules: group.rules.into_iter().map(security_group_rules::view).collect(),
-    };
-    Shown { view, hidden }
+    }
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {
@@ -50,22 +44,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let groups = security_group::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/security-groups", call.endpoint);
-    NAMES.listed(groups.into_iter().map(|group| view(&call, group)), &query, &url)
+    NAMES.listed(groups.into_iter().map(view), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let groups = security_group::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(groups.into_iter().map(|group| view(&call, group)), as_list)
+    NAMES.created(groups.into_iter().map(view), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    NAMES.shown(view(&call, security_group::get(&call.core, &call.caller, &id).await?), &query)
+    NAMES.shown(view(security_group::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let group = security_group::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view(&call, group), &ListQuery::default())
+    NAMES.shown(view(group), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

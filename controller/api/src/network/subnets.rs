@@ -1,27 +1,25 @@
 //! `/v2.0/subnets`
 
+use axum::Router;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
 use serde_json::Value;
-use updraft_core::Error;
+use updraft_core::Core;
 use updraft_core::network::subnet::{self, SubnetFilter};
 use updraft_model::network::{AllocationPool, HostRoute, Ipv6Mode, Subnet};
-use updraft_wire::network::{CreateSubnet, PoolFields, RouteFields, SubnetView, UpdateSubnet};
+use updraft_wire::network::{PoolFields, RouteFields, SubnetView};
 
-use super::answer::{Names, Shown, standard, text};
+use super::answer::{Names, standard, text};
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "subnet", many: "subnets" };
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/subnets", get(list).post(create).status(201).takes(NAMES.items_schema::<CreateSubnet>()))
-        .route(
-            "/subnets/{id}",
-            get(show).put(update).takes(NAMES.item_schema::<UpdateSubnet>()).delete(delete),
-        )
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/subnets", get(list).post(create))
+        .route("/subnets/{id}", get(show).put(update).delete(delete))
 }
 
 fn view(subnet: Subnet) -> SubnetView {
@@ -57,16 +55,6 @@ pub(super) fn routes_view(routes: &[HostRoute]) -> Vec<RouteFields> {
     routes.iter().map(view).collect()
 }
 
-async fn views(call: &Call, subnets: Vec<Subnet>) -> Answer<impl Iterator<Item = Shown<SubnetView>>> {
-    let hidden = subnet::hidden(&call.core, &call.caller, &subnets).await?;
-    Ok(subnets.into_iter().zip(hidden).map(|(subnet, hidden)| Shown { view: view(subnet), hidden }))
-}
-
-async fn view_one(call: &Call, subnet: Subnet) -> Answer<Shown<SubnetView>> {
-    let shown = views(call, vec![subnet]).await?.next();
-    shown.ok_or_else(|| Error::internal("one view of one subnet").into())
-}
-
 async fn list(call: Call, query: ListQuery) -> Answer {
     let filter = SubnetFilter {
         ids: query.values("id"),
@@ -76,23 +64,22 @@ async fn list(call: Call, query: ListQuery) -> Answer {
     };
     let subnets = subnet::list(&call.core, &call.caller, filter).await?;
     let url = format!("{}/network/v2.0/subnets", call.endpoint);
-    NAMES.listed(views(&call, subnets).await?, &query, &url)
+    NAMES.listed(subnets.into_iter().map(view), &query, &url)
 }
 
 async fn create(call: Call, Body(body): Body<Value>) -> Answer {
     let (requests, as_list) = NAMES.items(body)?;
     let subnets = subnet::create(&call.core, &call.caller, requests).await?;
-    NAMES.created(views(&call, subnets).await?, as_list)
+    NAMES.created(subnets.into_iter().map(view), as_list)
 }
 
 async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
-    let subnet = subnet::get(&call.core, &call.caller, &id).await?;
-    NAMES.shown(view_one(&call, subnet).await?, &query)
+    NAMES.shown(view(subnet::get(&call.core, &call.caller, &id).await?), &query)
 }
 
 async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
     let subnet = subnet::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
-    NAMES.shown(view_one(&call, subnet).await?, &ListQuery::default())
+    NAMES.shown(view(subnet), &ListQuery::default())
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

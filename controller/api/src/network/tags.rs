@@ -1,18 +1,18 @@
 //! `/v2.0/{collection}/{id}/tags`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use schemars::JsonSchema;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use updraft_core::Core;
 use updraft_core::network::tag::{self, Change, Kind};
 
 use crate::http::{Answer, Body, Call, Fault};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    let mut routes = Routes::new();
+pub(super) fn routes() -> Router<Core> {
+    let mut routes = Router::new();
     for collection in
         ["networks", "subnets", "ports", "routers", "floatingips", "security-groups", "security_groups"]
     {
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Routes {
     routes
 }
 
-fn of_collection(collection: &str, kind: Kind) -> Routes {
+fn of_collection(collection: &str, kind: Kind) -> Router<Core> {
     let all = get(move |call: Call, path: Path<String>| list(call, kind, path))
         .put(move |call: Call, path: Path<String>, body: Body<Tags>| replace(call, kind, path, body))
         .post(move |call: Call, path: Path<String>, body: Body<Tags>| add_all(call, kind, path, body))
@@ -30,12 +30,12 @@ fn of_collection(collection: &str, kind: Kind) -> Routes {
     let one = get(move |call: Call, path: Path<(String, String)>| confirm(call, kind, path))
         .put(move |call: Call, path: Path<(String, String)>| add(call, kind, path))
         .delete(move |call: Call, path: Path<(String, String)>| remove(call, kind, path));
-    Routes::new()
+    Router::new()
         .route(&format!("/{collection}/{{id}}/tags"), all)
         .route(&format!("/{collection}/{{id}}/tags/{{tag}}"), one)
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 struct Tags {
     tags: Vec<String>,
 }
@@ -60,12 +60,12 @@ async fn add_all(
     Path(id): Path<String>,
     Body(body): Body<Tags>,
 ) -> Answer<(StatusCode, Json<Value>)> {
-    let tags = tag::change(&call.core, &call.caller, kind, &id, Change::AddAll(body.tags)).await?;
+    let tags = tag::change(&call.core, &call.caller, kind, &id, Change::Add(body.tags)).await?;
     Ok((StatusCode::CREATED, Json(json!({"tags": tags}))))
 }
 
 async fn clear(call: Call, kind: Kind, Path(id): Path<String>) -> Answer<StatusCode> {
-    tag::change(&call.core, &call.caller, kind, &id, Change::Clear).await?;
+    tag::change(&call.core, &call.caller, kind, &id, Change::Replace(Vec::new())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -79,7 +79,7 @@ fn no_such_tag(tag: &str) -> Fault {
 }
 
 async fn add(call: Call, kind: Kind, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
-    tag::change(&call.core, &call.caller, kind, &id, Change::Add(tag)).await?;
+    tag::change(&call.core, &call.caller, kind, &id, Change::Add(vec![tag])).await?;
     Ok(StatusCode::CREATED)
 }
 

@@ -196,7 +196,7 @@ async fn wrong_networks() {
         (json!({"network": {"shared": true}}), (403, "PolicyNotAuthorized")),
         (json!({"network": {"router:external": true}}), (403, "PolicyNotAuthorized")),
         (json!({"network": {"provider:network_type": "flat"}}), (403, "PolicyNotAuthorized")),
-        (json!({"network": {"project_id": "somebody"}}), (400, "HTTPBadRequest")),
+        (json!({"network": {"project_id": "somebody"}}), (403, "PolicyNotAuthorized")),
         (json!({"networks": []}), (400, "HTTPBadRequest")),
         (json!([]), (400, "HTTPBadRequest")),
     ];
@@ -228,29 +228,10 @@ async fn quotas() {
     assert_eq!(over.text("/NeutronError/message"), "Quota exceeded for resources: ['subnet'].");
     let details = net.get(&format!("{path}/details")).await.json();
     assert_eq!(details["quota"]["network"], json!({"limit": 1, "used": 1, "reserved": 0}));
-    let below = json!({"quota": {"network": 0}});
-    let refused = net.cloud.call(Method::PUT, &url, &net.admin, below).await;
-    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "one is in use");
-    let forced = json!({"quota": {"network": 0, "force": true}});
-    assert_eq!(net.cloud.call(Method::PUT, &url, &net.admin, forced).await.status, StatusCode::OK);
     let bad = net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"bananas": 1}})).await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     assert_eq!(net.cloud.delete(&url, &net.admin).await.status, StatusCode::NO_CONTENT);
     assert_eq!(net.get(&path).await.json()["quota"]["network"], 100);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn requests_at_once_do_not_get_past_a_quota() {
-    let net = Net::start().await;
-    let network = net.network("lan").await;
-    let url = format!("/network/v2.0/quotas/{}", net.project);
-    let set = net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"port": 3}})).await;
-    assert_eq!(set.status, StatusCode::OK);
-    let many = (0..8).map(|_| net.post("ports", json!({"port": {"network_id": network}})));
-    let mut statuses: Vec<u16> =
-        futures_util::future::join_all(many).await.iter().map(|made| made.status.as_u16()).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [201, 201, 201, 409, 409, 409, 409, 409]);
 }
 
 #[tokio::test]

@@ -110,23 +110,6 @@ impl Operation {
         document::event(&self.inner.facts, &learned, now, outcome, made)
     }
 
-    pub(crate) fn facts(&self) -> &RequestFacts {
-        &self.inner.facts
-    }
-
-    /// On whose behalf, as notifications say it.
-    pub(crate) fn context(&self) -> Vec<(&'static str, String)> {
-        let initiator = self.learned().initiator.clone();
-        let facts = &self.inner.facts;
-        let known = [
-            ("request_id", Some(facts.request_id.clone())),
-            ("global_request_id", facts.global_request_id.clone()),
-            ("user_id", initiator.user_id),
-            ("project_id", initiator.project_id),
-        ];
-        known.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
-    }
-
     fn learned(&self) -> MutexGuard<'_, Learned> {
         // Nothing is left half done under this lock.
         self.inner.learned.lock().unwrap_or_else(PoisonError::into_inner)
@@ -180,11 +163,6 @@ pub fn refine(detail: &str) {
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     operation: Operation,
-}
-
-/// The present operation, if there is one.
-pub(crate) fn current() -> Option<Operation> {
-    CURRENT.try_with(Clone::clone).ok()
 }
 
 /// The present operation's claim, if there is an operation and nobody has it.

@@ -69,7 +69,12 @@ impl Recorder {
             }
             let rows = batch.clone();
             let written = core.store.write::<_, updraft_store::StoreError, _>(move |tx| {
-                Box::pin(async move { audit::insert_all(tx, &rows).await })
+                Box::pin(async move {
+                    for event in &rows {
+                        audit::insert(tx, event).await?;
+                    }
+                    Ok(())
+                })
             });
             if let Err(error) = written.await {
                 tracing::error!(%error, events = batch.len(), "audit events could not be written yet");

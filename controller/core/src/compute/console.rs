@@ -11,7 +11,7 @@ use updraft_compute_api::path;
 use updraft_model::compute::{Server, VmState};
 use updraft_store::compute::{console, host, server};
 
-use super::access::find;
+use super::server::{find, find_own};
 use crate::host::{client, shown_to};
 use crate::{Caller, Core, Error, ErrorKind, Result, Secret};
 
@@ -58,7 +58,7 @@ fn not_ready(id: &str) -> Error {
 /// The last `lines` lines of the serial console (`None`: all there is), as text.
 pub async fn log(core: &Core, caller: &Caller, id: &str, lines: Option<u32>) -> Result<String> {
     let mut conn = core.read().await?;
-    let server = find(&mut conn, caller, id, "os_compute_api:os-console-output").await?;
+    let server = find_own(&mut conn, caller, id).await?;
     let (agent_url, credential) = agent_of(core, &mut conn, &server).await?;
     drop(conn);
     let mut url = format!("{agent_url}{}/{}/console-log", path::SERVERS, server.id);
@@ -101,7 +101,8 @@ async fn agent_of(core: &Core, conn: &mut updraft_store::Conn, server: &Server) 
 /// A ticket to the server's console. The caller may show it; nobody else learns it.
 pub async fn ticket(core: &Core, caller: &Caller, id: &str, kind: ConsoleKind) -> Result<String> {
     let mut conn = core.read().await?;
-    let server = find(&mut conn, caller, id, "os_compute_api:os-remote-consoles").await?;
+    let server = find(&mut conn, caller, id).await?;
+    crate::policy::require_member(caller)?;
     if server.vm_state != VmState::Active {
         return Err(not_ready(&server.id));
     }

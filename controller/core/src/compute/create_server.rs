@@ -4,24 +4,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ssh_key::rand_core::{OsRng, RngCore as _};
-use updraft_compute_api::plan::ImageFormat;
 use updraft_model::Timestamp;
 use updraft_model::compute::quota::Resource;
 use updraft_model::compute::server::{PowerIntent, RootDiskSpec, ServerSpec};
 use updraft_model::compute::{Flavor, PowerState, Program, Server, TaskState, VmState};
 use updraft_model::id::new_uuid;
-use updraft_model::image::{ContainerFormat, DiskFormat, Image, ImageStatus};
+use updraft_model::image::{DiskFormat, Image, ImageStatus};
 use updraft_model::network::DEFAULT_GROUP_NAME;
 use updraft_store::compute::{host, keypair, quota, server, task};
 use updraft_store::{Conn, Tx};
 use updraft_wire::compute::server_create::{CreateServer, Networks, RequestedNetwork};
 
-use super::{access, flavor, new_server};
+use super::{flavor, new_server};
 use crate::network::server_port::{self, Card, NewPort};
+use crate::policy::require_member;
 use crate::tasks::{NewTask, new_task};
-use crate::{Caller, Core, Error, ErrorKind, Result, Topic, notify};
+use crate::{Caller, Core, Error, ErrorKind, Result, Topic};
 
-const CREATE: &str = "os_compute_api:servers:create";
 const GIB: u64 = 1 << 30;
 /// Random bytes of a password that the tenant did not choose.
 const PASSWORD_BYTES: usize = 12;
@@ -51,11 +50,8 @@ struct Wanted {
 
 /// Takes the intent to have new servers, in BUILD.
 pub async fn create(core: &Core, caller: &Caller, request: CreateServer) -> Result<CreatedServers> {
-    access::enforce(caller, CREATE)?;
+    require_member(caller)?;
     new_server::check(&request)?;
-    if matches!(request.networks, Networks::These(_)) {
-        access::enforce(caller, "os_compute_api:servers:create:attach_network")?;
-    }
     let image = image(core, caller, new_server::image_id(&request)?).await?;
     let hints = new_server::unknown_hints(&request.hints);
     if !hints.is_empty() {
@@ -94,17 +90,13 @@ fn random_password() -> String {
 }
 
 async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> Result<CreatedServers> {
-    let project_id = access::own_project(caller, CREATE)?.to_owned();
+    let project_id = require_member(caller)?.to_owned();
     let flavor_ref = &wanted.request.server.flavor_ref;
     let flavor = flavor::usable(tx, caller, flavor_ref).await?.filter(|flavor| !flavor.disabled);
     let flavor = flavor.ok_or_else(|| {
         Error::bad_request("FlavorNotFound", format!("Flavor {flavor_ref} could not be found."))
     })?;
     check_fit(&flavor, &wanted.image)?;
-    if flavor.disk_gib == 0 && !access::may(caller, "os_compute_api:servers:create:zero_disk_flavor") {
-        let message = "Only volume-backed servers are allowed for flavors with zero disk.";
-        return Err(Error::forbidden(message));
-    }
     check_host(tx, wanted.placement.host.as_deref()).await?;
     let number = allowed_number(tx, &project_id, &flavor, &wanted).await?;
     let public_key = public_key(tx, caller, wanted.request.server.key_name.as_deref()).await?;
@@ -123,7 +115,6 @@ async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> 
         plug(tx, caller, &server, &networks, &groups, now).await?;
         let task = new_task(NewTask { server: &server, program: Program::Create, caller, now });
         task::insert(tx, &task).await?;
-        tx.notice(|| notify::compute::started(&server, &task));
         first_id.get_or_insert(server.id);
     }
     Ok(CreatedServers {
@@ -148,9 +139,8 @@ fn check_fit(flavor: &Flavor, image: &Image) -> Result<()> {
         return Ok(());
     }
     let disk_bytes = u64::from(flavor.disk_gib) * GIB;
-    if let Some(image_bytes) = data.virtual_size_bytes
-        && image_bytes > disk_bytes
-    {
+    if data.virtual_size_bytes > disk_bytes {
+        let image_bytes = data.virtual_size_bytes;
         return refuse(format!(
             "Flavor's disk is too small for requested image. Flavor disk is {disk_bytes} bytes, image is {image_bytes} bytes."
         ));
@@ -227,10 +217,6 @@ async fn groups(
 fn as_request_error(error: Error) -> Error {
     match error.kind {
         ErrorKind::NotFound => Error { kind: ErrorKind::BadRequest, ..error },
-        // In Nova's words: the project's ports are all taken.
-        ErrorKind::OverQuota => {
-            Error::new(ErrorKind::OverQuota, "PortLimitExceeded", "Maximum number of ports exceeded")
-        }
         _ => error,
     }
 }
@@ -357,21 +343,10 @@ fn server_row(
 
 fn root_disk(flavor: &Flavor, image: &Image) -> Result<RootDiskSpec> {
     let data = image.data.as_ref().ok_or_else(|| Error::internal("an active image has data"))?;
-    let is_bare = image.container_format.is_none_or(ContainerFormat::is_bare);
-    let Some(virtual_size_bytes) = data.virtual_size_bytes.filter(|_| is_bare) else {
-        let container = image.container_format.map_or("none", ContainerFormat::as_str);
-        let message = format!("Servers do not boot from images with the container format {container}.");
-        return Err(Error::bad_request("InvalidImageFormat", message));
-    };
     let image_format = match image.disk_format {
-        Some(DiskFormat::Raw | DiskFormat::Gpt) => ImageFormat::Raw,
-        Some(DiskFormat::Qcow2) => ImageFormat::Qcow2,
-        Some(DiskFormat::Iso) => ImageFormat::Iso,
-        Some(DiskFormat::Vmdk) => ImageFormat::Vmdk,
-        Some(DiskFormat::Vhd) => ImageFormat::Vhd,
-        Some(DiskFormat::Vhdx) => ImageFormat::Vhdx,
-        Some(DiskFormat::Vdi) => ImageFormat::Vdi,
-        Some(other @ (DiskFormat::Ami | DiskFormat::Ari | DiskFormat::Aki)) => {
+        Some(DiskFormat::Qcow2) => "qcow2",
+        Some(DiskFormat::Raw | DiskFormat::Iso) => "raw",
+        Some(other) => {
             let message = format!("Servers do not boot from images of the format {}.", other.as_str());
             return Err(Error::bad_request("InvalidImageFormat", message));
         }
@@ -380,12 +355,12 @@ fn root_disk(flavor: &Flavor, image: &Image) -> Result<RootDiskSpec> {
     Ok(RootDiskSpec {
         disk_id: new_uuid(),
         image_id: image.id.clone(),
-        image_format: image_format.as_str().into(),
+        image_format: image_format.into(),
         image_bytes: data.size_bytes,
         image_sha512: data.sha512.clone(),
         // An image need not be a whole number of sectors; a disk is.
         size_bytes: match flavor.disk_gib {
-            0 => virtual_size_bytes.next_multiple_of(1 << 20),
+            0 => data.virtual_size_bytes.next_multiple_of(1 << 20),
             gib => u64::from(gib) * GIB,
         },
     })

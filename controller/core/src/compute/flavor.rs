@@ -1,4 +1,4 @@
-//! Flavors: by default administrators make them, and projects use them.
+//! Flavors: administrators make them, projects use them.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use updraft_store::compute::flavor;
 pub use updraft_store::compute::flavor::FlavorFilter;
 use updraft_store::{Conn, Tx};
 
-use super::access::{enforce, is_admin, may};
+use crate::policy::{require_admin, require_reader};
 use crate::{Caller, Core, Error, Result};
 
 /// The largest number that any size of a flavor may have.
@@ -21,7 +21,7 @@ pub(crate) fn not_found(id: &str) -> Error {
 
 /// Makes a flavor. Its id is generated when it is empty.
 pub async fn create(core: &Core, caller: &Caller, mut flavor: Flavor) -> Result<Flavor> {
-    enforce(caller, "os_compute_api:os-flavor-manage:create")?;
+    require_admin(caller)?;
     flavor.name = flavor.name.trim().to_owned();
     check(&flavor)?;
     if flavor.id.is_empty() || flavor.id == "auto" {
@@ -71,22 +71,24 @@ fn check(flavor: &Flavor) -> Result<()> {
 
 /// What the caller may use, narrowed by `is_public` (`None`: all), which only administrators may say.
 pub async fn list(core: &Core, caller: &Caller, mut filter: FlavorFilter) -> Result<Vec<Flavor>> {
-    if !is_admin(caller) {
+    let project_id = require_reader(caller)?;
+    if !caller.is_admin() {
         filter.is_public = None;
-        filter.usable_by = Some(caller.project_id.clone().unwrap_or_default());
+        filter.usable_by = Some(project_id.to_owned());
     }
     let mut conn = core.read().await?;
     Ok(flavor::list(&mut conn, &filter).await?)
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Flavor> {
+    require_reader(caller)?;
     usable(&mut core.read().await?, caller, id).await?.ok_or_else(|| not_found(id))
 }
 
 /// The flavor, if the caller may use it.
 pub(crate) async fn usable(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Option<Flavor>> {
     let Some(flavor) = flavor::get(conn, id).await? else { return Ok(None) };
-    if flavor.is_public || is_admin(caller) {
+    if flavor.is_public || caller.is_admin() {
         return Ok(Some(flavor));
     }
     let given = flavor::list_access(conn, id).await?;
@@ -96,7 +98,7 @@ pub(crate) async fn usable(conn: &mut Conn, caller: &Caller, id: &str) -> Result
 
 /// Removes the flavor. Servers keep what they have of it.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    enforce(caller, "os_compute_api:os-flavor-manage:delete")?;
+    require_admin(caller)?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move { if flavor::delete(tx, &id).await? { Ok(()) } else { Err(not_found(&id)) } })
@@ -110,46 +112,21 @@ pub async fn set_description(
     id: &str,
     description: Option<String>,
 ) -> Result<Flavor> {
-    change(core, caller, id, "os_compute_api:os-flavor-manage:update", move |flavor| {
+    change(core, caller, id, move |flavor| {
         flavor.description = description;
         check(flavor)
     })
     .await
 }
 
-/// Whether the caller sees the extra specs of flavors.
-pub fn shows_extra_specs(caller: &Caller) -> bool {
-    may(caller, "os_compute_api:os-flavor-extra-specs:index")
-}
-
-/// A flavor's extra specs; `one` when a single one is asked for.
-pub async fn extra_specs(
-    core: &Core,
-    caller: &Caller,
-    id: &str,
-    one: bool,
-) -> Result<BTreeMap<String, String>> {
-    let rule = match one {
-        true => "os_compute_api:os-flavor-extra-specs:show",
-        false => "os_compute_api:os-flavor-extra-specs:index",
-    };
-    enforce(caller, rule)?;
-    Ok(get(core, caller, id).await?.extra_specs)
-}
-
-/// Adds to the flavor's extra specs, replacing those of the same key; `one` when the path names a single one.
+/// Adds to the flavor's extra specs, replacing those of the same key.
 pub async fn add_extra_specs(
     core: &Core,
     caller: &Caller,
     id: &str,
     specs: BTreeMap<String, String>,
-    one: bool,
 ) -> Result<Flavor> {
-    let rule = match one {
-        true => "os_compute_api:os-flavor-extra-specs:update",
-        false => "os_compute_api:os-flavor-extra-specs:create",
-    };
-    change(core, caller, id, rule, move |flavor| {
+    change(core, caller, id, move |flavor| {
         flavor.extra_specs.extend(specs);
         Ok(())
     })
@@ -165,17 +142,16 @@ pub async fn remove_extra_spec(core: &Core, caller: &Caller, id: &str, key: &str
             Err(Error::not_found("FlavorExtraSpecsNotFound", message))
         }
     };
-    change(core, caller, id, "os_compute_api:os-flavor-extra-specs:delete", remove).await.map(drop)
+    change(core, caller, id, remove).await.map(drop)
 }
 
 async fn change(
     core: &Core,
     caller: &Caller,
     id: &str,
-    rule: &str,
     work: impl FnOnce(&mut Flavor) -> Result<()> + Clone + Send + 'static,
 ) -> Result<Flavor> {
-    enforce(caller, rule)?;
+    require_admin(caller)?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -190,7 +166,7 @@ async fn change(
 
 /// The projects that were given a flavor that is not public.
 pub async fn list_access(core: &Core, caller: &Caller, id: &str) -> Result<Vec<String>> {
-    enforce(caller, "os_compute_api:os-flavor-access")?;
+    require_admin(caller)?;
     let mut conn = core.read().await?;
     let flavor = flavor::get(&mut conn, id).await?.ok_or_else(|| not_found(id))?;
     if flavor.is_public {
@@ -213,11 +189,7 @@ pub async fn set_access(
     allowed: bool,
     public_is_conflict: bool,
 ) -> Result<Vec<String>> {
-    let rule = match allowed {
-        true => "os_compute_api:os-flavor-access:add_tenant_access",
-        false => "os_compute_api:os-flavor-access:remove_tenant_access",
-    };
-    enforce(caller, rule)?;
+    require_admin(caller)?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {

@@ -2,11 +2,12 @@
 
 use updraft_model::Timestamp;
 use updraft_model::compute::task::TaskEvent;
-use updraft_model::compute::{Host, Task};
-use updraft_store::compute::{host, task};
-use updraft_wire::compute::journal::EventSight;
+use updraft_model::compute::{Host, Server, Task};
+use updraft_store::Conn;
+use updraft_store::compute::{host, server, task};
 
-use super::access::{find_of, target};
+use super::server::not_found;
+use crate::policy::require_reader;
 use crate::{Caller, Core, Error, Result};
 
 /// What a list of actions may be narrowed to.
@@ -21,9 +22,7 @@ pub struct JournalQuery {
 /// The server's actions, the newest first.
 pub async fn list(core: &Core, caller: &Caller, server_id: &str, query: &JournalQuery) -> Result<Vec<Task>> {
     let mut conn = core.read().await?;
-    let server =
-        find_of(&mut conn, caller, server_id, "os_compute_api:os-instance-actions:list", query.with_deleted)
-            .await?;
+    let server = find(&mut conn, caller, server_id, query.with_deleted).await?;
     let mut tasks = task::list_of_server(&mut conn, &server.id).await?;
     tasks.retain(|task| query.changed_since.is_none_or(|since| task.updated_at >= since));
     tasks.retain(|task| query.changed_before.is_none_or(|before| task.updated_at <= before));
@@ -31,34 +30,27 @@ pub async fn list(core: &Core, caller: &Caller, server_id: &str, query: &Journal
 }
 
 /// One action with its events, the newest first.
-#[derive(Clone, Debug)]
-pub struct ActionDetail {
-    pub task: Task,
-    pub events: Vec<TaskEvent>,
-    pub hosts: Vec<Host>,
-    /// What of the events the caller may see.
-    pub sight: EventSight,
-}
-
 pub async fn get(
     core: &Core,
     caller: &Caller,
     server_id: &str,
     request_id: &str,
     with_deleted: bool,
-) -> Result<ActionDetail> {
+) -> Result<(Task, Vec<TaskEvent>, Vec<Host>)> {
     let mut conn = core.read().await?;
-    let server =
-        find_of(&mut conn, caller, server_id, "os_compute_api:os-instance-actions:show", with_deleted)
-            .await?;
+    let server = find(&mut conn, caller, server_id, with_deleted).await?;
     let tasks = task::list_of_server(&mut conn, &server.id).await?;
     let Some(found) = tasks.into_iter().find(|task| task.request_id == request_id) else {
         return Err(Error::not_found("ActionNotFound", format!("Action {request_id} not found")));
     };
     let events = task::list_events(&mut conn, &found.id).await?;
-    let sight = EventSight {
-        all: caller.may("os_compute_api:os-instance-actions:events", &target(&server)),
-        details: caller.may("os_compute_api:os-instance-actions:events:details", &target(&server)),
-    };
-    Ok(ActionDetail { task: found, events, hosts: host::list(&mut conn).await?, sight })
+    Ok((found, events, host::list(&mut conn).await?))
+}
+
+async fn find(conn: &mut Conn, caller: &Caller, id: &str, with_deleted: bool) -> Result<Server> {
+    require_reader(caller)?;
+    server::get(conn, id)
+        .await?
+        .filter(|server| caller.sees(&server.project_id) && (with_deleted || server.deleted_at.is_none()))
+        .ok_or_else(|| not_found(id))
 }

@@ -7,7 +7,7 @@ use updraft_model::compute::quota::Resource;
 use updraft_model::compute::{KeyPair, KeyPairKind};
 use updraft_store::compute::{keypair, quota};
 
-use crate::policy::Target;
+use crate::policy::{require_admin, require_member, require_reader};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
 const LONGEST_NAME: usize = 255;
@@ -20,7 +20,7 @@ pub struct NewKeyPair {
     pub name: String,
     /// Without it, a pair is generated.
     pub public_key: Option<String>,
-    /// Another user's; by default administrators may say it.
+    /// Another user's, for administrators.
     pub user_id: Option<String>,
     /// From microversion 2.92 on, a name may have `@` and `.` too.
     pub wide_names: bool,
@@ -28,8 +28,8 @@ pub struct NewKeyPair {
 
 /// Imports a public key, or generates a pair; then the private half is in the answer, and nowhere else.
 pub async fn create(core: &Core, caller: &Caller, new: NewKeyPair) -> Result<(KeyPair, Option<String>)> {
-    let user_id = owner(caller, new.user_id.as_deref(), "os_compute_api:os-keypairs:create")?;
-    let project_id = caller.project_id.clone().unwrap_or_default();
+    let project_id = require_member(caller)?.to_owned();
+    let user_id = owner(caller, new.user_id.as_deref())?;
     let name = checked_name(&new.name, new.wide_names)?;
     let (public_key, private_key) = match new.public_key {
         Some(public_key) => (public_key, None),
@@ -57,7 +57,8 @@ pub async fn create(core: &Core, caller: &Caller, new: NewKeyPair) -> Result<(Ke
 }
 
 pub async fn get(core: &Core, caller: &Caller, user_id: Option<&str>, name: &str) -> Result<KeyPair> {
-    let user_id = owner(caller, user_id, "os_compute_api:os-keypairs:show")?;
+    require_reader(caller)?;
+    let user_id = owner(caller, user_id)?;
     keypair::get(&mut core.read().await?, &user_id, name).await?.ok_or_else(|| not_found(name, &user_id))
 }
 
@@ -69,7 +70,8 @@ pub async fn list(
     marker: Option<&str>,
     limit: Option<u32>,
 ) -> Result<Vec<KeyPair>> {
-    let user_id = owner(caller, user_id, "os_compute_api:os-keypairs:index")?;
+    require_reader(caller)?;
+    let user_id = owner(caller, user_id)?;
     let mut conn = core.read().await?;
     if let Some(marker) = marker
         && keypair::get(&mut conn, &user_id, marker).await?.is_none()
@@ -80,8 +82,8 @@ pub async fn list(
 }
 
 pub async fn delete(core: &Core, caller: &Caller, user_id: Option<&str>, name: &str) -> Result<()> {
-    let user_id = owner(caller, user_id, "os_compute_api:os-keypairs:delete")?;
-    let name = name.to_owned();
+    require_member(caller)?;
+    let (user_id, name) = (owner(caller, user_id)?, name.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
             if keypair::delete(tx, &user_id, &name).await? { Ok(()) } else { Err(not_found(&name, &user_id)) }
@@ -94,11 +96,15 @@ fn not_found(name: &str, user_id: &str) -> Error {
     Error::not_found("KeypairNotFound", format!("Keypair {name} not found for user {user_id}"))
 }
 
-/// Whose key pairs are meant, if the rule lets the caller: its own, or those of the user that is named.
-fn owner(caller: &Caller, user_id: Option<&str>, rule: &str) -> Result<String> {
-    let user_id = user_id.unwrap_or(&caller.user_id);
-    caller.enforce(rule, &Target { user_id: Some(user_id), ..Target::default() })?;
-    Ok(user_id.to_owned())
+/// Whose key pairs are meant: the caller's own, or those of the user that an administrator names.
+fn owner(caller: &Caller, user_id: Option<&str>) -> Result<String> {
+    match user_id.filter(|user_id| *user_id != caller.user_id) {
+        None => Ok(caller.user_id.clone()),
+        Some(other) => {
+            require_admin(caller)?;
+            Ok(other.to_owned())
+        }
+    }
 }
 
 fn checked_name(name: &str, wide: bool) -> Result<String> {

@@ -3,7 +3,6 @@
 //! Creating a server ([`create_server`]) and acting on it ([`server_action`]) write intent and a task, nothing more:
 //! [`crate::tasks`] does the rest.
 
-mod access;
 pub mod console;
 pub mod create_server;
 pub mod flavor;

@@ -8,7 +8,7 @@ use updraft_model::compute::DEFAULT_AVAILABILITY_ZONE;
 use updraft_model::compute::server::DiskConfig;
 use updraft_wire::compute::server_create::{BlockDevice, CreateServer, NewServer};
 
-use super::access::enforce;
+use crate::policy::require_admin;
 use crate::{Caller, Error, Result};
 
 const LONGEST_NAME: usize = 255;
@@ -163,7 +163,7 @@ pub(super) fn access_ip(text: Option<&str>, version: u8) -> Result<Option<String
     Err(refuse(format!("Invalid input for field/attribute accessIPv{version}. It is not an address")))
 }
 
-/// `availability_zone` (`zone:host` and `zone:host:node` by rules of their own), `host`, `hypervisor_hostname`.
+/// `availability_zone` (for administrators also `zone:host` and `zone:host:node`), `host`, `hypervisor_hostname`.
 pub(super) fn placement(server: &NewServer, caller: &Caller) -> Result<Placement> {
     let mut placement = Placement::default();
     if let Some(text) = server.availability_zone.as_deref() {
@@ -175,12 +175,12 @@ pub(super) fn placement(server: &NewServer, caller: &Caller) -> Result<Placement
         }
         placement.availability_zone = Some(zone.to_owned()).filter(|zone| !zone.is_empty());
         if let Some(host) = named.first() {
-            enforce(caller, "os_compute_api:servers:create:forced_host")?;
+            require_admin(caller)?;
             placement.host = Some((*host).to_owned());
         }
     }
     for host in [&server.host, &server.hypervisor_hostname].into_iter().flatten() {
-        enforce(caller, "compute:servers:create:requested_destination")?;
+        require_admin(caller)?;
         placement.host = Some(host.clone());
     }
     Ok(placement)

@@ -6,42 +6,24 @@ use updraft_model::compute::quota::{Limits, Resource, Usage};
 use updraft_store::compute::quota;
 use updraft_wire::compute::limits::{Quota, Quotas};
 
-use super::access::{enforce, own_project};
-use crate::policy::Target;
+use crate::policy::{require_admin, require_reader};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
-/// `GET /limits`: of the caller's own project, or of the one that is named.
-pub async fn limits(core: &Core, caller: &Caller, project_id: Option<&str>) -> Result<Quotas> {
-    caller.enforce("os_compute_api:limits", &Target::default())?;
-    let project_id = match project_id {
-        Some(named) => {
-            enforce(caller, "os_compute_api:limits:other_project")?;
-            named
-        }
-        None => own_project(caller, "os_compute_api:limits")?,
-    };
-    of_project(core, project_id).await
-}
-
-/// A project's limits, `detail` with what is used of them.
-pub async fn get(core: &Core, caller: &Caller, project_id: &str, detail: bool) -> Result<Quotas> {
-    let rule = match detail {
-        true => "os_compute_api:os-quota-sets:detail",
-        false => "os_compute_api:os-quota-sets:show",
-    };
-    caller.enforce(rule, &Target::of_project(project_id))?;
-    of_project(core, project_id).await
-}
-
-async fn of_project(core: &Core, project_id: &str) -> Result<Quotas> {
+/// Limits and use of a project: the caller's own, or, for administrators, any.
+pub async fn get(core: &Core, caller: &Caller, project_id: Option<&str>) -> Result<Quotas> {
+    let own = require_reader(caller)?;
+    let project_id = project_id.unwrap_or(own);
+    if project_id != own {
+        require_admin(caller)?;
+    }
     let mut conn = core.read().await?;
     let limits = quota::limits(&mut conn, project_id).await?;
     Ok(join(&limits, quota::usage(&mut conn, project_id).await?))
 }
 
 /// What a project has for which nothing was set.
-pub fn defaults(caller: &Caller, project_id: &str) -> Result<Quotas> {
-    caller.enforce("os_compute_api:os-quota-sets:defaults", &Target::of_project(project_id))?;
+pub fn defaults(caller: &Caller) -> Result<Quotas> {
+    require_reader(caller)?;
     Ok(join(&Limits::default(), Usage::default()))
 }
 
@@ -53,7 +35,7 @@ pub async fn set(
     limits: BTreeMap<String, i64>,
     force: bool,
 ) -> Result<Quotas> {
-    caller.enforce("os_compute_api:os-quota-sets:update", &Target::of_project(project_id))?;
+    require_admin(caller)?;
     let project_id = project_id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -79,7 +61,7 @@ pub async fn set(
 
 /// Back to the defaults.
 pub async fn reset(core: &Core, caller: &Caller, project_id: &str) -> Result<()> {
-    caller.enforce("os_compute_api:os-quota-sets:delete", &Target::of_project(project_id))?;
+    require_admin(caller)?;
     let project_id = project_id.to_owned();
     core.write(move |tx| Box::pin(async move { Ok(quota::clear_limits(tx, &project_id).await?) })).await
 }

@@ -3,8 +3,6 @@
 mod detail;
 mod labels;
 
-use std::collections::BTreeMap;
-
 use regex::{Regex, RegexBuilder};
 use updraft_model::Timestamp;
 use updraft_model::compute::server::vm_states_of_status;
@@ -12,15 +10,14 @@ use updraft_model::compute::{Server, hostname_from};
 use updraft_store::compute::server::{self, Deleted, ServerFilter};
 use updraft_store::network::port::{self, PortFilter};
 use updraft_store::{Conn, Tx};
-use updraft_wire::compute::server::{Sight, UpdateServer};
+use updraft_wire::compute::server::UpdateServer;
 
 pub use detail::{Address, HostFact, ServerDetail, hidden_host_id};
-pub use labels::{MetadataChange, TagChange, change_metadata, change_tags, no_tag, tags};
+pub use labels::{MetadataChange, change_metadata, change_tags};
 pub(crate) use labels::{check_metadata, check_tags};
 
-use super::access::{self, find};
 use super::new_server;
-use crate::policy::Target;
+use crate::policy::{require_admin, require_member, require_reader};
 use crate::{Caller, Core, Error, Result};
 
 /// The largest compiled size of a name pattern, in bytes: a pattern comes from a tenant.
@@ -29,8 +26,7 @@ const LARGEST_PATTERN: usize = 1 << 16;
 /// What a list may be narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct ListServers {
-    /// Whole servers are wanted, not their names alone.
-    pub detail: bool,
+    /// For administrators; others get their own project's whatever they say.
     pub all_projects: bool,
     pub project_id: Option<String>,
     pub user_id: Option<String>,
@@ -76,6 +72,26 @@ impl TagFilter {
     }
 }
 
+pub(crate) fn not_found(id: &str) -> Error {
+    Error::not_found("InstanceNotFound", format!("Instance {id} could not be found."))
+}
+
+/// The server, if it is there and the caller may see it; somebody else's is not found.
+pub(crate) async fn find(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Server> {
+    require_reader(caller)?;
+    let server = server::get(conn, id).await?;
+    server
+        .filter(|server| server.deleted_at.is_none() && caller.sees(&server.project_id))
+        .ok_or_else(|| not_found(id))
+}
+
+/// The same, for one who may change it.
+pub(crate) async fn find_own(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Server> {
+    let server = find(conn, caller, id).await?;
+    require_member(caller)?;
+    Ok(server)
+}
+
 /// Writes the row in the transaction that read it.
 pub(crate) async fn store(tx: &mut Tx, server: &mut Server, now: Timestamp) -> Result<()> {
     server.updated_at = now;
@@ -86,43 +102,14 @@ pub(crate) async fn store(tx: &mut Tx, server: &mut Server, now: Timestamp) -> R
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<ServerDetail> {
-    detail_for(core, caller, id, "os_compute_api:servers:show").await
-}
-
-/// The addresses by the networks' names: of all of them, or of the one that is `named`.
-pub async fn addresses(
-    core: &Core,
-    caller: &Caller,
-    id: &str,
-    named: Option<&str>,
-) -> Result<BTreeMap<String, Vec<Address>>> {
-    let rule = if named.is_some() { "os_compute_api:ips:show" } else { "os_compute_api:ips:index" };
-    let mut addresses = detail_for(core, caller, id, rule).await?.addresses;
-    addresses.retain(|network, _| named.is_none_or(|named| network == named));
-    Ok(addresses)
-}
-
-async fn detail_for(core: &Core, caller: &Caller, id: &str, rule: &str) -> Result<ServerDetail> {
     let mut conn = core.read().await?;
-    let server = find(&mut conn, caller, id, rule).await?;
+    let server = find(&mut conn, caller, id).await?;
     detail::of(core, &mut conn, server).await
-}
-
-/// What of a server the caller is shown; of many (`None`), as if they were its own.
-pub fn sight(caller: &Caller, server: Option<&Server>) -> Sight {
-    let target = server.map_or_else(|| Target::own(caller), access::target);
-    Sight {
-        attributes: caller.may("os_compute_api:os-extended-server-attributes", &target),
-        host_status: caller.may("os_compute_api:servers:show:host_status", &target),
-        extra_specs: caller.may("os_compute_api:servers:show:flavor-extra-specs", &target),
-    }
 }
 
 /// The caller's servers, the newest first, whole; a page of them is the edge's to cut.
 pub async fn list(core: &Core, caller: &Caller, wanted: ListServers) -> Result<Vec<Server>> {
-    let rule = if wanted.detail { "os_compute_api:servers:detail" } else { "os_compute_api:servers:index" };
-    access::enforce(caller, rule)?;
-    let own = access::own_project(caller, rule)?.to_owned();
+    let own = require_reader(caller)?.to_owned();
     let mut conn = core.read().await?;
     let Some(filter) = filter(&mut conn, caller, own, &wanted).await? else { return Ok(Vec::new()) };
     let mut servers = server::list(&mut conn, &filter).await?;
@@ -148,13 +135,8 @@ async fn filter(
     wanted: &ListServers,
 ) -> Result<Option<ServerFilter>> {
     if wanted.all_projects {
-        let rule = match wanted.detail {
-            true => "os_compute_api:servers:detail:get_all_tenants",
-            false => "os_compute_api:servers:index:get_all_tenants",
-        };
-        access::enforce(caller, rule)?;
+        require_admin(caller)?;
     }
-    let any_filter = access::may(caller, "os_compute_api:servers:allow_all_filters");
     let vm_states = match &wanted.status {
         None => None,
         Some(status) => {
@@ -169,7 +151,7 @@ async fn filter(
     let mut filter = ServerFilter {
         ids: wanted.ids.clone(),
         project_id: if wanted.all_projects { wanted.project_id.clone() } else { Some(own) },
-        user_id: wanted.user_id.clone().filter(|_| any_filter),
+        user_id: wanted.user_id.clone().filter(|_| caller.is_admin()),
         image_id: wanted.image_id.clone(),
         flavor_id: wanted.flavor_id.clone(),
         vm_states,
@@ -178,7 +160,7 @@ async fn filter(
         deleted: deleted(caller, wanted),
         ..ServerFilter::default()
     };
-    if let Some(name) = wanted.host.as_ref().filter(|_| any_filter) {
+    if let Some(name) = wanted.host.as_ref().filter(|_| caller.is_admin()) {
         let hosts = updraft_store::compute::host::list(conn).await?;
         let Some(host) = hosts.into_iter().find(|host| host.hostname == *name) else { return Ok(None) };
         filter.host_id = Some(host.id);
@@ -189,7 +171,7 @@ async fn filter(
 /// `changes-since` shows what was deleted since; else only administrators see deleted servers.
 fn deleted(caller: &Caller, wanted: &ListServers) -> Deleted {
     match wanted.deleted {
-        Some(true) if access::is_admin(caller) => Deleted::Only,
+        Some(true) if caller.is_admin() => Deleted::Only,
         None if wanted.changed_since.is_some() => Deleted::With,
         _ => Deleted::Without,
     }
@@ -230,7 +212,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateServe
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     let server = core.write(move |tx| {
         Box::pin(async move {
-            let mut server = find(tx, &caller, &id, "os_compute_api:servers:update").await?;
+            let mut server = find_own(tx, &caller, &id).await?;
             apply(&mut server, request)?;
             store(tx, &mut server, now).await?;
             replan(tx, &server).await?;

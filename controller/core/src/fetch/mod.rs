@@ -18,10 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode, Url};
-
-use crate::Secret;
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -73,8 +71,6 @@ pub enum FetchError {
     Redirects,
     #[error("the URL answers with status {0}")]
     Status(u16),
-    #[error("the token cannot be sent")]
-    Token,
 }
 
 type Addresses<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send + 'a>>;
@@ -127,31 +123,15 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn get(&self, url: &str) -> Result<Response, FetchError> {
-        self.go(url, None).await
-    }
-
-    /// The same as the bearer of a token. The token goes to the place that the URL names and to no other: a redirect
-    /// that leads elsewhere is refused.
-    ///
-    /// # Errors
-    /// See [`FetchError`].
-    pub async fn get_with_token(&self, url: &str, token: &Secret) -> Result<Response, FetchError> {
-        self.go(url, Some(token)).await
-    }
-
-    async fn go(&self, url: &str, token: Option<&Secret>) -> Result<Response, FetchError> {
         let (mut url, mut host) = self.parse(url)?;
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.hop(&url, &host, token).await?;
+            let response = self.hop(&url, &host).await?;
             match response.status() {
                 StatusCode::OK => return Ok(response),
                 status if status.is_redirection() => {
                     let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
                     let target = target.and_then(|target| url.join(target).ok());
                     let target = target.ok_or(FetchError::Status(status.as_u16()))?;
-                    if token.is_some() && target.origin() != url.origin() {
-                        return Err(FetchError::Refused("it is redirected to where the token must not go"));
-                    }
                     (url, host) = self.parse(target.as_str())?;
                 }
                 status => return Err(FetchError::Status(status.as_u16())),
@@ -161,7 +141,7 @@ impl Fetcher {
     }
 
     /// One request, to an address of the host that was checked.
-    async fn hop(&self, url: &Url, host: &str, token: Option<&Secret>) -> Result<Response, FetchError> {
+    async fn hop(&self, url: &Url, host: &str) -> Result<Response, FetchError> {
         let port = url.port_or_known_default().ok_or(FetchError::Refused("it has no port"))?;
         let addresses = self.addresses(host).await?;
         let sockets: Vec<SocketAddr> =
@@ -175,13 +155,7 @@ impl Fetcher {
             .resolve_to_addrs(host, &sockets)
             .build()
             .map_err(|source| FetchError::Unreachable { source })?;
-        let mut request = client.get(url.clone());
-        if let Some(token) = token {
-            let mut value = HeaderValue::from_str(token.expose()).map_err(|_| FetchError::Token)?;
-            value.set_sensitive(true);
-            request = request.header("x-auth-token", value);
-        }
-        let response = request.send().await;
+        let response = client.get(url.clone()).send().await;
         let response = response.map_err(|source| FetchError::Unreachable { source })?;
         // The promise, looked at once more from the other end.
         match response.remote_addr() {

@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{Addresses, FetchError, FetchRules, Fetcher, Resolve};
-use crate::Secret;
 
 /// Answers each question with the next of its answers, and the last one for ever.
 #[derive(Debug)]
@@ -117,7 +116,7 @@ async fn row_14_no_spelling_of_an_address_leads_inside() {
 }
 
 #[tokio::test]
-async fn rows_14_and_40_what_is_not_a_plain_url_is_refused() {
+async fn what_is_not_a_plain_url_is_refused() {
     let fetcher = Fetcher::new(FetchRules::default());
     for url in [
         "",
@@ -178,25 +177,6 @@ async fn row_14_redirects_are_checked_like_the_first_url() {
         assert!(matches!(refused, Err(FetchError::Refused(_))), "{target}: {refused:?}");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 0);
-}
-
-/// A redirect within the same place is followed with the token; one to another place never is, wherever it leads.
-#[tokio::test]
-async fn a_token_goes_to_the_place_that_it_is_for_alone() {
-    let token = Secret::from("secret-token".to_owned());
-    let (other, asked) = server("127.0.0.2", HELLO).await;
-    let answer = format!(
-        "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.2:{other}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-    );
-    let (port, _) = server("127.0.0.2", answer.leak()).await;
-    let fetcher = Fetcher::new(rules(&[port, other], &["127.0.0.0/8"]));
-    let url = format!("http://127.0.0.2:{port}/");
-    let refused = fetcher.get_with_token(&url, &token).await;
-    assert!(matches!(refused, Err(FetchError::Refused(_))), "{refused:?}");
-    assert_eq!(asked.load(Ordering::Relaxed), 0);
-    assert_eq!(fetcher.get(&url).await.unwrap().text().await.unwrap(), "hello", "without one it is followed");
-    let whole = fetcher.get_with_token(&format!("http://127.0.0.2:{other}/"), &token).await;
-    assert_eq!(whole.unwrap().text().await.unwrap(), "hello");
 }
 
 #[tokio::test]

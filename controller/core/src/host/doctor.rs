@@ -14,7 +14,7 @@ use updraft_store::compute::{host, server, server::ServerFilter, task};
 use updraft_store::network::port::{self, PortFilter};
 
 use super::{client, shown_to};
-use crate::policy::Target;
+use crate::policy::require_admin;
 use crate::tasks::place;
 use crate::{Caller, Core, Result};
 
@@ -50,9 +50,9 @@ struct Facts {
 }
 
 /// Compares the rows with what hosts report, and with what each agent finds by looking; answers what was so at each of
-/// several looks. By default for administrators.
+/// several looks. For administrators.
 pub async fn doctor(core: &Core, caller: &Caller) -> Result<Vec<Finding>> {
-    caller.enforce("cloud:examine", &Target::default())?;
+    require_admin(caller)?;
     let mut findings = look(core).await?;
     for _ in 1..LOOKS {
         if findings.is_empty() {

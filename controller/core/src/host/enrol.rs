@@ -7,7 +7,7 @@ use updraft_model::compute::host::{Credential, Enrolment};
 use updraft_store::compute::{host, host_credential};
 
 use super::credential::{HostCredential, derived, digest, fresh, is_same};
-use crate::policy::Target;
+use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result, audit};
 
 /// How long a host may take to come for its credential.
@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 253;
 /// Lets a host of this name come for its credential. The secret to come with is answered once, and only here. For
 /// administrators.
 pub async fn add(core: &Core, caller: &Caller, name: &str) -> Result<String> {
-    caller.enforce("cloud:add_host", &Target::default())?;
+    require_admin(caller)?;
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_name) {
         let message = "A host's name is of letters, digits, dashes and dots.";
@@ -105,7 +105,7 @@ pub async fn rotate(core: &Core, old: HostCredential) -> Result<Given> {
 /// Trusts the host of this name no more, from its next request on. Its servers are not touched: they run on, and the
 /// host counts as down. For administrators; 404 when there is no such host.
 pub async fn revoke(core: &Core, caller: &Caller, name: &str) -> Result<()> {
-    caller.enforce("cloud:revoke_host", &Target::default())?;
+    require_admin(caller)?;
     let (name, now) = (name.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
@@ -139,7 +139,7 @@ pub struct Trusted {
 
 /// Who is trusted: all credentials, and all who may come for one. For administrators.
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<Trusted>> {
-    caller.enforce("cloud:list_hosts", &Target::default())?;
+    require_admin(caller)?;
     let mut conn = core.read().await?;
     let (now, hosts) = (core.clock.now(), host::list(&mut conn).await?);
     let of_credential = |credential: Credential| Trusted {

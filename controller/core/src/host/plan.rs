@@ -92,9 +92,7 @@ async fn server_plan(conn: &mut Conn, server: &Server, network: &NetConfig) -> R
             id: disk.disk_id.parse().map_err(Error::internal)?,
             image: ImageSource {
                 id: disk.image_id.parse().map_err(Error::internal)?,
-                format: ImageFormat::parse(&disk.image_format).ok_or_else(|| {
-                    Error::internal(format!("no image has the format {}", disk.image_format))
-                })?,
+                format: if disk.image_format == "qcow2" { ImageFormat::Qcow2 } else { ImageFormat::Raw },
                 size_bytes: disk.image_bytes,
                 sha512: disk.image_sha512.clone(),
             },

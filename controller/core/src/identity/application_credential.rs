@@ -10,8 +10,8 @@ pub use updraft_store::identity::application_credential::RuleFilter;
 use updraft_store::identity::{application_credential, role, user};
 use updraft_store::{Conn, StoreErrorKind, Tx};
 
+use super::permission::{self, Target, UserTarget};
 use super::{checks, delegation, effective};
-use crate::policy::{Target, UserTarget};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// Application credentials of one user; more are refused with 403.
@@ -71,7 +71,7 @@ pub async fn create(
     new: NewApplicationCredential,
 ) -> Result<(Shown, String)> {
     let target = Target { user_id: Some(user_id), ..Target::default() };
-    caller.enforce("identity:create_application_credential", &target)?;
+    permission::enforce(caller, "identity:create_application_credential", &target)?;
     delegation::refuse_trust(caller, "application credentials")?;
     delegation::require_unrestricted(caller)?;
     if caller.user_id != user_id {
@@ -219,7 +219,7 @@ async fn ensure_rule(tx: &mut Tx, user_id: &str, wanted: RuleRef) -> Result<Acce
 /// The user's application credentials, without secrets.
 pub async fn list(core: &Core, caller: &Caller, user_id: &str, name: Option<&str>) -> Result<Vec<Shown>> {
     let target = Target { user_id: Some(user_id), ..Target::default() };
-    caller.enforce("identity:list_application_credentials", &target)?;
+    permission::enforce(caller, "identity:list_application_credentials", &target)?;
     delegation::refuse_trust(caller, "application credentials")?;
     let mut conn = core.read().await?;
     let found = application_credential::list(&mut conn, user_id, name).await?;
@@ -232,7 +232,7 @@ pub async fn get(core: &Core, caller: &Caller, user_id: &str, id: &str) -> Resul
     let found = application_credential::get(&mut conn, id).await?;
     let owner = found.as_ref().map_or(user_id, |credential| credential.user_id.as_str());
     let target = Target { user_id: Some(owner), ..Target::default() };
-    caller.enforce("identity:get_application_credential", &target)?;
+    permission::enforce(caller, "identity:get_application_credential", &target)?;
     delegation::refuse_trust(caller, "application credentials")?;
     let found = found.ok_or_else(|| checks::not_found("Application Credential", id))?;
     let mut shown = shown(&mut conn, vec![found]).await?;
@@ -253,7 +253,7 @@ pub async fn delete(core: &Core, caller: &Caller, user_id: &str, id: &str) -> Re
     let found = application_credential::get(&mut core.read().await?, id).await?;
     let owner = found.as_ref().map_or(user_id, |credential| credential.user_id.as_str());
     let target = Target { user_id: Some(owner), ..Target::default() };
-    caller.enforce("identity:delete_application_credential", &target)?;
+    permission::enforce(caller, "identity:delete_application_credential", &target)?;
     delegation::refuse_trust(caller, "application credentials")?;
     delegation::require_unrestricted(caller)?;
     let id = id.to_owned();
@@ -306,8 +306,8 @@ pub async fn delete_rule(core: &Core, caller: &Caller, user_id: &str, id: &str) 
 
 async fn enforce_on_user(core: &Core, caller: &Caller, rule: &str, user_id: &str) -> Result<()> {
     let found = user::get(&mut core.read().await?, user_id).await?;
-    let user = found.as_ref().map(|user| UserTarget { id: &user.id, domain_id: &user.domain_id });
-    caller.enforce(rule, &Target { user, ..Target::default() })?;
+    let user = found.as_ref().map(|user| UserTarget { id: &user.id });
+    permission::enforce(caller, rule, &Target { user, ..Target::default() })?;
     delegation::refuse_trust(caller, "access rules")?;
     Ok(())
 }

@@ -8,8 +8,8 @@ pub use updraft_store::identity::credential::CredentialFilter;
 use updraft_store::identity::{credential, domain_option, project, user};
 use updraft_store::{Conn, StoreErrorKind};
 
+use super::permission::{self, Target};
 use super::{checks, delegation};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// The longest blob, in bytes.
@@ -55,7 +55,7 @@ fn target(user_id: &str) -> Target<'_> {
 
 /// Makes a credential. 409 when an EC2 access key is taken.
 pub async fn create(core: &Core, caller: &Caller, new: NewCredential) -> Result<Unsealed> {
-    caller.enforce("identity:create_credential", &target(&new.user_id))?;
+    permission::enforce(caller, "identity:create_credential", &target(&new.user_id))?;
     let is_ec2 = new.kind.eq_ignore_ascii_case(EC2);
     if is_ec2 {
         delegation::require_unrestricted(caller)?;
@@ -154,10 +154,10 @@ pub(super) fn set_grant(blob: &mut Map<String, Value>, caller: &Caller) {
 /// The credentials that the caller may see and that fit the filter.
 pub async fn list(core: &Core, caller: &Caller, filter: &CredentialFilter) -> Result<Vec<Unsealed>> {
     // Everybody may ask; what is shown is decided one by one.
-    caller.enforce("identity:list_credentials", &target(&caller.user_id))?;
+    permission::enforce(caller, "identity:list_credentials", &target(&caller.user_id))?;
     let found = credential::list(&mut core.read().await?, filter).await?;
     let may_see = |found: &Credential| {
-        caller.may("identity:get_credential", &target(&found.user_id))
+        permission::allows(caller, "identity:get_credential", &target(&found.user_id))
             && delegation::require_own_project(caller, found.project_id.as_deref()).is_ok()
     };
     found.into_iter().filter(may_see).map(|found| unsealed(core, found)).collect()
@@ -176,7 +176,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, change: CredentialCh
     new.project_id = change.project_id.unwrap_or(new.project_id);
     new.kind = change.kind.unwrap_or(new.kind);
     let blob = change.blob.unwrap_or_else(|| old_blob.clone());
-    caller.enforce("identity:update_credential", &target(&new.user_id))?;
+    permission::enforce(caller, "identity:update_credential", &target(&new.user_id))?;
     delegation::require_own_project(caller, new.project_id.as_deref())?;
     check_form(&new.kind, &blob)?;
     let is_ec2 = |kind: &str| kind.eq_ignore_ascii_case(EC2);
@@ -238,7 +238,7 @@ async fn permitted(core: &Core, caller: &Caller, rule: &str, id: &str) -> Result
         Some(found) => target(&found.user_id),
         None => Target::default(),
     };
-    caller.enforce(rule, &subject)?;
+    permission::enforce(caller, rule, &subject)?;
     let found = found.ok_or_else(|| checks::not_found("credential", id))?;
     delegation::require_own_project(caller, found.project_id.as_deref())?;
     Ok(found)

@@ -9,9 +9,9 @@ use updraft_store::identity::{application_credential, project, trust, user};
 use updraft_token::Grant;
 
 use super::live::LiveToken;
+use super::permission::{self, Target};
 use super::signature::{self, SignedRequest};
 use super::{checks, delegation, login};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// An EC2 credential, with its secret, on its way to its owner.
@@ -65,7 +65,7 @@ pub async fn create(
     project_id: Option<String>,
 ) -> Result<Ec2Credential> {
     let target = Target { credential_user_id: Some(user_id), ..Target::default() };
-    caller.enforce("identity:ec2_create_credential", &target)?;
+    permission::enforce(caller, "identity:ec2_create_credential", &target)?;
     delegation::require_unrestricted(caller)?;
     require_user(core, user_id).await?;
     let missing = || Error::bad_request("ValidationError", "'tenant_id' is a required property");
@@ -92,7 +92,7 @@ pub async fn create(
 /// The user's EC2 credentials; through a token that was handed on, those of its project.
 pub async fn list(core: &Core, caller: &Caller, user_id: &str) -> Result<Vec<Ec2Credential>> {
     let target = Target { user_id: Some(user_id), ..Target::default() };
-    caller.enforce("identity:ec2_list_credentials", &target)?;
+    permission::enforce(caller, "identity:ec2_list_credentials", &target)?;
     require_user(core, user_id).await?;
     let filter = CredentialFilter { user_id: Some(user_id.to_owned()), kind: Some(EC2.into()) };
     let found = credential::list(&mut core.read().await?, &filter).await?;
@@ -122,7 +122,7 @@ async fn permitted(
     let missing = || checks::not_found("credential", access);
     let found = found.filter(|found| found.kind.eq_ignore_ascii_case(EC2)).ok_or_else(missing)?;
     let target = Target { credential_user_id: Some(&found.user_id), ..Target::default() };
-    caller.enforce(rule, &target)?;
+    permission::enforce(caller, rule, &target)?;
     require_user(core, user_id).await?;
     delegation::require_own_project(caller, found.project_id.as_deref())?;
     Ok(found)
@@ -148,7 +148,7 @@ pub async fn authenticate(
         Front::Ec2 => "identity:ec2tokens_validate",
         Front::S3 => "identity:s3tokens_validate",
     };
-    caller.enforce(rule, &Target::default())?;
+    permission::enforce(caller, rule, &Target::default())?;
     let access = request.access.as_deref().ok_or_else(refused)?;
     let found = credential::get(&mut core.read().await?, &super::credential::ec2_id(access)).await?;
     let found = found.filter(|found| found.kind.eq_ignore_ascii_case(EC2));

@@ -11,11 +11,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use updraft_model::identity::ServiceProvider;
-
 use super::catalog::Enabled;
 use super::live::{LiveToken, Standing};
-use super::login::Named;
 
 /// Answers kept of one kind. One more starts again from nothing: an attacker's many tokens cost time, not memory.
 const MAX_ENTRIES: usize = 16_384;
@@ -28,9 +25,6 @@ pub struct FreshIdentity {
     /// Whether a token was revoked, by its audit id.
     pub(super) revoked: Fresh<String, bool>,
     pub(super) catalog: Fresh<(), Enabled>,
-    pub(super) service_providers: Fresh<(), Vec<ServiceProvider>>,
-    /// The project that somebody wants to scope to, by its name.
-    pub(super) project_ids: Fresh<Named, String>,
 }
 
 /// Answers to one kind of question, of one epoch.

@@ -11,14 +11,10 @@ use updraft_token::KeyError;
 
 use super::token::EXPIRED_WINDOW;
 use crate::config::Config;
-use crate::duty::{self, Duty};
 use crate::{Core, Error, Result};
 
 /// How often the keys are looked at; what another process changed is known here after that.
 const POLL_PERIOD: Duration = Duration::from_secs(1);
-/// How often it is looked whether a rotation is due.
-const DUE_PERIOD: Duration = Duration::from_secs(60);
-const DUTY: &str = "token-key-rotation";
 
 /// How many keys are kept, so that one goes only when the last token that it made is of no use to anybody: as
 /// many as there are rotations in the life of a token and the time in which services may still ask about it, the
@@ -30,41 +26,32 @@ pub fn keys_kept(config: &Config) -> usize {
     usize::try_from(rotations).unwrap_or(usize::MAX).saturating_add(2)
 }
 
-/// Reads the keys again when they changed, and rotates them when it is time and this controller's turn, until `shutdown`
-/// turns true.
+/// Rotates the keys when it is time, and reads them again when they changed, until `shutdown` turns true.
 pub async fn rotation_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
-    let rotating = duty::run(core.clone(), Duty::new(DUTY, DUE_PERIOD), shutdown.clone(), rotate);
-    let reading = async {
-        loop {
-            if let Err(error) = look(&core, |core| core.tokens.reload_if_changed().map(drop)).await {
-                tracing::warn!(%error, source = ?error.source, "the token keys were not read");
-            }
-            if tokio::time::timeout(POLL_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
-                return;
-            }
+    loop {
+        if let Err(error) = look(&core).await {
+            tracing::warn!(%error, source = ?error.source, "the token keys were not read");
         }
-    };
-    tokio::join!(rotating, reading);
-}
-
-/// One controller looks; the lock in the directory keeps an operator's rotation apart from this one.
-async fn rotate(core: Core) -> Result<()> {
-    let Some(interval) = core.config.token_key_rotation else { return Ok(()) };
-    let rotate = move |core: &Core| core.tokens.rotate_if_due(interval, keys_kept(&core.config));
-    if look(&core, rotate).await? {
-        tracing::info!("the token keys were rotated");
+        if tokio::time::timeout(POLL_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
     }
-    Ok(())
 }
 
 /// One look at the keys, on a thread that may wait for the disk.
-async fn look<T: Send + 'static>(
-    core: &Core,
-    work: impl FnOnce(&Core) -> std::result::Result<T, KeyError> + Send + 'static,
-) -> Result<T> {
-    let core = core.clone();
-    let looked = tokio::task::spawn_blocking(move || work(&core)).await.map_err(Error::internal)?;
-    looked.map_err(Error::internal)
+async fn look(core: &Core) -> Result<()> {
+    let in_thread = core.clone();
+    let look = move || -> std::result::Result<bool, KeyError> {
+        match in_thread.config.token_key_rotation {
+            Some(interval) => in_thread.tokens.rotate_if_due(interval, keys_kept(&in_thread.config)),
+            None => in_thread.tokens.reload_if_changed().map(|_| false),
+        }
+    };
+    let rotated = tokio::task::spawn_blocking(look).await.map_err(Error::internal)?;
+    if rotated.map_err(Error::internal)? {
+        tracing::info!("the token keys were rotated");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use updraft_store::{Conn, StoreError, StoreErrorKind, Tx};
 
 use super::project::find;
 use super::{access, checks};
-use crate::policy::{LimitTarget, Service, Target};
+use crate::policy::{LimitTarget, Target};
 use crate::{Caller, Core, Error, Result};
 
 /// The enforcement model's name and description (`GET /v3/limits/model`).
@@ -230,8 +230,7 @@ async fn known_owner(conn: &mut Conn, owner: LimitOwner) -> Result<LimitOwner> {
 /// Limits that fit: all for administrators and services, else those of the token's own project or domain.
 pub async fn list(core: &Core, caller: &Caller, mut filter: LimitFilter) -> Result<Vec<Limit>> {
     access::enforce_plain(core, caller, "identity:list_limits")?;
-    let is_admin = caller.policy.is_admin(caller, Service::Identity);
-    let sees_all = caller.system_scope || is_admin || caller.is_service();
+    let sees_all = caller.system_scope || caller.is_admin() || caller.is_service();
     if let (false, Some(own)) = (sees_all, &caller.project_id) {
         if filter.owner_id.as_ref().is_some_and(|asked| asked != own) {
             return Ok(Vec::new());

@@ -8,6 +8,7 @@ mod checks;
 mod compliance;
 mod delegation;
 mod password_regex;
+mod permission;
 mod signature;
 mod totp;
 

@@ -4,8 +4,8 @@ use updraft_model::id::new_keystone_id;
 use updraft_model::identity::PolicyBlob;
 use updraft_store::identity::policy_blob;
 
-use super::access::enforce_plain;
 use super::checks;
+use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result};
 
 /// The longest MIME type in characters, as in Keystone's schema.
@@ -13,7 +13,7 @@ const MAX_KIND_CHARS: usize = 255;
 
 /// Keeps a document.
 pub async fn create(core: &Core, caller: &Caller, blob: String, kind: String) -> Result<PolicyBlob> {
-    enforce_plain(core, caller, "identity:create_policy")?;
+    require_admin(caller)?;
     check_kind(&kind)?;
     let policy = PolicyBlob { id: new_keystone_id(), blob, kind };
     core.write(move |tx| {
@@ -27,13 +27,13 @@ pub async fn create(core: &Core, caller: &Caller, blob: String, kind: String) ->
 
 /// One document.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<PolicyBlob> {
-    enforce_plain(core, caller, "identity:get_policy")?;
+    require_admin(caller)?;
     policy_blob::get(&mut core.read().await?, id).await?.ok_or_else(|| checks::not_found("policy", id))
 }
 
 /// All documents, or those of one type.
 pub async fn list(core: &Core, caller: &Caller, kind: Option<&str>) -> Result<Vec<PolicyBlob>> {
-    enforce_plain(core, caller, "identity:list_policies")?;
+    require_admin(caller)?;
     Ok(policy_blob::list(&mut core.read().await?, kind).await?)
 }
 
@@ -45,7 +45,7 @@ pub async fn update(
     blob: Option<String>,
     kind: Option<String>,
 ) -> Result<PolicyBlob> {
-    enforce_plain(core, caller, "identity:update_policy")?;
+    require_admin(caller)?;
     if let Some(kind) = &kind {
         check_kind(kind)?;
     }
@@ -65,7 +65,7 @@ pub async fn update(
 
 /// Forgets a document.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    enforce_plain(core, caller, "identity:delete_policy")?;
+    require_admin(caller)?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {

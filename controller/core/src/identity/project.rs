@@ -201,20 +201,8 @@ pub async fn list_of_user(core: &Core, caller: &Caller, user_id: &str) -> Result
     access::enforce(core, caller, "identity:list_user_projects", &access::user(found.as_ref()))?;
     found.ok_or_else(|| checks::not_found("user", user_id))?;
     let groups = if caller.user_id == user_id { caller.federated_groups.as_slice() } else { &[] };
-    with_roles_of(&mut conn, user_id, groups).await
-}
-
-/// Where the caller may scope to.
-pub async fn list_of_caller(core: &Core, caller: &Caller) -> Result<Vec<Project>> {
-    let mut conn = core.read().await?;
-    let mut found = with_roles_of(&mut conn, &caller.user_id, &caller.federated_groups).await?;
-    found.retain(|project| project.enabled);
-    Ok(found)
-}
-
-async fn with_roles_of(conn: &mut Conn, user_id: &str, groups: &[String]) -> Result<Vec<Project>> {
-    let ids = Some(effective::project_ids_with_groups(conn, user_id, groups).await?);
-    Ok(project::list(conn, &ProjectFilter { ids, ..ProjectFilter::default() }).await?)
+    let ids = Some(effective::project_ids_with_groups(&mut conn, user_id, groups).await?);
+    Ok(project::list(&mut conn, &ProjectFilter { ids, ..ProjectFilter::default() }).await?)
 }
 
 /// Everything above a project, nearest first, the domain in the shape of a project last.

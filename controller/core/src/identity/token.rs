@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use updraft_model::Timestamp;
-use updraft_model::identity::Target as Scope;
+use updraft_model::identity::Target;
 use updraft_store::identity::revocation;
 
 use super::live::{LiveGrant, LiveToken};
-use super::{effective, live};
-use crate::duty::{self, Duty};
-use crate::policy::Target;
+use super::{checks, effective, live};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
+/// How often expired revocations are forgotten.
+const PURGE_PERIOD: Duration = Duration::from_secs(600);
 /// How long after its end a service may still ask about a token, to finish what it began: Keystone's two days.
 pub(super) const EXPIRED_WINDOW: Duration = Duration::from_secs(2 * 24 * 3600);
 
@@ -27,41 +27,33 @@ pub async fn validate(core: &Core, token: &str) -> Result<LiveToken> {
     validate_at(core, token, core.clock.now()).await
 }
 
-/// What somebody wants with a token, by default its own bearer, a service of the cloud or an administrator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TokenUse {
-    Check,
-    #[default]
-    Validate,
-    Revoke,
-}
-
 /// How a token is asked about.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
-    pub usage: TokenUse,
     /// Also when it has expired, within [`EXPIRED_WINDOW`].
     pub allow_expired: bool,
     /// Whoever asks will let the bearer do only what the access rules in the token allow.
     pub knows_access_rules: bool,
 }
 
-/// A token as somebody may see it; 404 when it is not alive. A token with access rules is shown to those alone who heed
-/// them.
+/// A token as somebody else may see it: its own bearer, a service of the cloud, an administrator; 404 when it
+/// is not alive. Services and administrators may ask for one that expired up to [`EXPIRED_WINDOW`] ago. A token with
+/// access rules is shown to those alone who heed them.
 pub async fn show(core: &Core, caller: &Caller, subject: &str, asked: Asked) -> Result<LiveToken> {
+    let may_see_all = caller.is_admin() || caller.is_service();
     let now = core.clock.now();
-    let at = if asked.allow_expired { now.minus(EXPIRED_WINDOW) } else { now };
+    let at = match asked.allow_expired && may_see_all {
+        true => now.minus(EXPIRED_WINDOW),
+        false => now,
+    };
     let not_found = || Error::not_found("NotFound", "Could not find token.");
     let live = validate_at(core, subject, at).await.map_err(|error| match error.kind {
         ErrorKind::Unauthorized => not_found(),
         _ => error,
     })?;
-    let rule = match asked.usage {
-        TokenUse::Check => "identity:check_token",
-        TokenUse::Validate => "identity:validate_token",
-        TokenUse::Revoke => "identity:revoke_token",
-    };
-    caller.enforce(rule, &Target { token_user_id: Some(&live.user.id), ..Target::default() })?;
+    if !may_see_all && live.user.id != caller.user_id {
+        return Err(checks::forbidden("identity:validate_token"));
+    }
     if has_access_rules(&live) && !asked.knows_access_rules {
         return Err(not_found());
     }
@@ -104,21 +96,23 @@ pub async fn revoke(core: &Core, token: &LiveToken) -> Result<()> {
 
 /// Whether the caller holds a role on the system.
 pub async fn may_scope_to_system(core: &Core, caller: &Caller) -> Result<bool> {
-    let held = effective::roles(&mut core.read().await?, &caller.user_id, &Scope::System).await?;
+    let held = effective::roles(&mut core.read().await?, &caller.user_id, &Target::System).await?;
     Ok(!caller.is_delegated() && !held.is_empty())
 }
 
 /// Forgets revocations of tokens that have expired by themselves, until `shutdown` turns true.
-pub async fn purge_loop(core: Core, shutdown: watch::Receiver<bool>) {
-    duty::run(core, Duty::purge("revocation-purge"), shutdown, purge).await;
-}
-
-async fn purge(core: Core) -> Result<()> {
-    let now = core.clock.now();
-    let oldest_issue = now.minus(core.config.token_lifetime + EXPIRED_WINDOW);
-    core.write(move |tx| {
-        Box::pin(async move { Ok(revocation::purge(tx, now.minus(EXPIRED_WINDOW), oldest_issue).await?) })
-    })
-    .await
-    .map(drop)
+pub async fn purge_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
+    loop {
+        let now = core.clock.now();
+        let oldest_issue = now.minus(core.config.token_lifetime + EXPIRED_WINDOW);
+        let purge = core.write(move |tx| {
+            Box::pin(async move { Ok(revocation::purge(tx, now.minus(EXPIRED_WINDOW), oldest_issue).await?) })
+        });
+        if let Err(error) = purge.await {
+            tracing::warn!(%error, "expired revocations were not purged");
+        }
+        if tokio::time::timeout(PURGE_PERIOD, shutdown.wait_for(|stop| *stop)).await.is_ok() {
+            return;
+        }
+    }
 }

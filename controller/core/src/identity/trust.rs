@@ -10,8 +10,8 @@ use updraft_store::identity::{project, role, trust, user};
 use updraft_store::{Conn, Tx};
 
 use super::application_credential::RoleRef;
+use super::permission::{self, Target, TrustTarget};
 use super::{checks, delegation, effective, live};
-use crate::policy::{Target, TrustTarget};
 use crate::{Caller, Core, Error, Result};
 
 /// How long a chain of trusts may be (Keystone's `max_redelegation_count`).
@@ -42,7 +42,7 @@ pub struct Shown {
 /// Makes a trust. With a token of another trust it is a link in that one's chain and never more than it.
 pub async fn create(core: &Core, caller: &Caller, new: NewTrust) -> Result<Shown> {
     let trustor = (new.trustor_user_id.as_str(), new.trustee_user_id.as_str());
-    caller.enforce("identity:create_trust", &target(trustor))?;
+    permission::enforce(caller, "identity:create_trust", &target(trustor))?;
     delegation::refuse_application_credential(caller)?;
     if new.project_id.is_some() && new.roles.is_empty() {
         return Err(checks::forbidden("At least one role should be specified"));
@@ -236,7 +236,7 @@ pub async fn get_role(core: &Core, caller: &Caller, id: &str, role_id: &str) -> 
 async fn show(core: &Core, caller: &Caller, rule: &str, id: &str) -> Result<Shown> {
     let mut conn = core.read().await?;
     let trust = get_current(&mut conn, id, core.clock.now()).await?;
-    caller.enforce(rule, &target_of(&trust))?;
+    permission::enforce(caller, rule, &target_of(&trust))?;
     delegation::refuse_application_credential(caller)?;
     let mut roles = role::list_all(&mut conn).await?;
     roles.retain(|role| trust.role_ids.contains(&role.id));
@@ -247,12 +247,12 @@ async fn show(core: &Core, caller: &Caller, rule: &str, id: &str) -> Result<Show
 pub async fn list(core: &Core, caller: &Caller, filter: &TrustFilter) -> Result<Vec<Trust>> {
     match (&filter.trustor_user_id, &filter.trustee_user_id) {
         (Some(trustor), _) => {
-            caller.enforce("identity:list_trusts_for_trustor", &target((trustor, "")))?;
+            permission::enforce(caller, "identity:list_trusts_for_trustor", &target((trustor, "")))?;
         }
         (None, Some(trustee)) => {
-            caller.enforce("identity:list_trusts_for_trustee", &target(("", trustee)))?;
+            permission::enforce(caller, "identity:list_trusts_for_trustee", &target(("", trustee)))?;
         }
-        (None, None) => caller.enforce("identity:list_trusts", &Target::default())?,
+        (None, None) => permission::enforce(caller, "identity:list_trusts", &Target::default())?,
     }
     delegation::refuse_application_credential(caller)?;
     let now = core.clock.now();
@@ -265,7 +265,7 @@ pub async fn list(core: &Core, caller: &Caller, filter: &TrustFilter) -> Result<
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     let found = trust::get(&mut core.read().await?, id).await?;
     let found = found.ok_or_else(|| checks::not_found("trust", id))?;
-    caller.enforce("identity:delete_trust", &target_of(&found))?;
+    permission::enforce(caller, "identity:delete_trust", &target_of(&found))?;
     delegation::refuse_application_credential(caller)?;
     let id = id.to_owned();
     core.write(move |tx| {

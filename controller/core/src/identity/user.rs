@@ -9,7 +9,7 @@ use updraft_store::{Conn, Tx};
 
 use super::{access, checks, compliance};
 use crate::policy::{Target, UserTarget};
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, is_dated};
 
 /// A user to be made.
 #[derive(Clone, Default)]
@@ -231,10 +231,10 @@ pub async fn change_password(core: &Core, id: &str, original: String, password: 
     .await
 }
 
-/// After a login with a hash of another kind than new ones, keeps a new one instead. The tokens of the user stay good.
+/// After a login with a hash of an older kind, keeps one of ours instead. The tokens of the user stay good.
 pub(super) async fn renew_hash(core: &Core, user: &User, password: String) {
     let old_hash = user.password.as_ref().map(|password| password.hash.clone());
-    let Some(old_hash) = old_hash.filter(|hash| core.passwords.is_dated(hash)) else { return };
+    let Some(old_hash) = old_hash.filter(|hash| is_dated(hash)) else { return };
     if let Err(error) = replace_hash(core, &user.id, old_hash, password).await {
         tracing::warn!(%error, user = user.id, "an old password hash was not replaced");
     }

@@ -8,7 +8,7 @@ use updraft_model::image::{
     MAX_TAGS, Visibility,
 };
 
-use super::access::{Found, is_admin, visibility_rule};
+use crate::policy::require_admin;
 use crate::{Caller, Error, Result};
 
 /// What the cloud alone writes.
@@ -48,38 +48,24 @@ const BASE: [&str; 10] = [
     "owner",
 ];
 
-const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso, gpt";
-const CONTAINER_FORMATS: &str = "ami, ari, aki, bare, ovf, ova, docker, compressed";
-
-/// 403 for an attribute with a rule of its own when that rule does not let the caller give it this value.
-pub(super) fn may_set(found: &Found, caller: &Caller, name: &str, value: &Value) -> Result<()> {
-    match name {
-        "visibility" => {
-            let rule = value.as_str().and_then(Visibility::parse).and_then(visibility_rule);
-            rule.map_or(Ok(()), |rule| found.enforce(caller, rule))
-        }
-        "owner" if value != &found.image.owner && !is_admin(caller) => {
-            Err(Error::forbidden("Owner can't be updated by non admin."))
-        }
-        _ => Ok(()),
-    }
-}
+const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso";
 
 /// Sets one attribute or free-form property.
-pub(super) fn set(image: &mut Image, name: &str, value: &Value) -> Result<()> {
+pub(super) fn set(image: &mut Image, caller: &Caller, name: &str, value: &Value) -> Result<()> {
     check_writable(name)?;
     match name {
         "name" => image.name = optional_text(name, value)?,
-        "visibility" => image.visibility = visibility(value)?,
+        "visibility" => image.visibility = visibility(caller, value)?,
         "protected" => image.protected = boolean(name, value)?,
         "os_hidden" => image.hidden = boolean(name, value)?,
         "min_disk" => image.min_disk_gib = number(name, value)?,
         "min_ram" => image.min_ram_mib = number(name, value)?,
         "tags" => image.tags = tags(value)?,
-        "owner" => image.owner = owner(value)?,
+        "owner" => image.owner = owner(caller, image, value)?,
         "disk_format" => image.disk_format = format(image, name, value, DiskFormat::parse, DISK_FORMATS)?,
         "container_format" => {
-            image.container_format = format(image, name, value, ContainerFormat::parse, CONTAINER_FORMATS)?
+            image.container_format =
+                format(image, name, value, ContainerFormat::parse, "ami, ari, aki, bare")?
         }
         _ => set_property(image, name, value)?,
     }
@@ -169,13 +155,21 @@ fn number(name: &str, value: &Value) -> Result<u32> {
     number.map(i32::unsigned_abs).ok_or_else(|| invalid(name, "an integer from 0 to 2147483647"))
 }
 
-fn visibility(value: &Value) -> Result<Visibility> {
+fn visibility(caller: &Caller, value: &Value) -> Result<Visibility> {
     let parsed = value.as_str().and_then(Visibility::parse);
-    parsed.ok_or_else(|| invalid("visibility", "one of public, private, shared, community"))
+    let visibility =
+        parsed.ok_or_else(|| invalid("visibility", "one of public, private, shared, community"))?;
+    if visibility == Visibility::Public {
+        require_admin(caller)?;
+    }
+    Ok(visibility)
 }
 
-fn owner(value: &Value) -> Result<String> {
+fn owner(caller: &Caller, image: &Image, value: &Value) -> Result<String> {
     let owner = value.as_str().ok_or_else(|| invalid("owner", "a string"))?;
+    if owner != image.owner {
+        require_admin(caller)?;
+    }
     short("owner", owner)?;
     Ok(owner.to_owned())
 }
@@ -210,8 +204,7 @@ fn tags(value: &Value) -> Result<BTreeSet<String>> {
     Ok(tags)
 }
 
-/// Sets one free-form property.
-pub(super) fn set_property(image: &mut Image, name: &str, value: &Value) -> Result<()> {
+fn set_property(image: &mut Image, name: &str, value: &Value) -> Result<()> {
     let text = value.as_str().ok_or_else(|| invalid(name, "a string"))?;
     short("a property's name", name)?;
     if name.is_empty() || text.len() > MAX_PROPERTY_BYTES {

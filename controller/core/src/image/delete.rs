@@ -1,10 +1,11 @@
 use updraft_model::image::ImageStatus;
 use updraft_store::image::{file, record, task};
 
-use super::access::{allowed, find};
+use super::access::{changeable, visible};
 use super::files;
 use super::import::STORE;
-use crate::{Caller, Core, Error, Result, notify};
+use crate::policy::require_admin;
+use crate::{Caller, Core, Error, Result};
 
 /// Deletes an image and its data; 403 while it is protected. Servers made from it keep their disks.
 ///
@@ -26,14 +27,13 @@ async fn delete_record(core: &Core, caller: Caller, id: String) -> Result<()> {
     let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
-            let image = allowed(tx, &caller, &id, "delete_image").await?;
+            let image = changeable(tx, &caller, &id).await?;
             if image.protected {
                 return Err(Error::forbidden(format!("Image {id} is protected and cannot be deleted.")));
             }
             file::doom_all(tx, &image.id).await?;
             task::cancel_of_image(tx, &image.id, "The image was deleted.", now).await?;
             record::delete(tx, &image.id).await?;
-            tx.notice(|| notify::image::deleted(&image, now));
             Ok(())
         })
     })
@@ -46,10 +46,9 @@ pub async fn delete_from_store(core: &Core, caller: &Caller, store: &str, id: &s
         let message = format!("The selected store {store} is not available on this node.");
         return Err(Error::conflict("Conflict", message));
     }
-    let found = find(&mut core.read().await?, caller, id).await?;
-    found.enforce(caller, "get_image_location")?;
-    found.enforce(caller, "delete_image_location")?;
-    if found.image.status != ImageStatus::Active {
+    let image = visible(&mut core.read().await?, caller, id).await?;
+    require_admin(caller)?;
+    if image.status != ImageStatus::Active {
         let message = "It's not allowed to remove image data from store if image status is not 'active'";
         return Err(Error::conflict("Conflict", message));
     }

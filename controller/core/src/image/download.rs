@@ -2,8 +2,9 @@ use tokio::fs::File;
 use updraft_model::image::{FileRole, Image, ImageStatus};
 use updraft_store::image::{file, record};
 
-use super::access::{find, is_admin, not_found};
+use super::access::{not_found, visible};
 use super::files;
+use crate::policy::require_member;
 use crate::{Caller, Core, Error, Result};
 
 /// An image's data, open for reading. It stays readable when the image is deleted meanwhile.
@@ -14,17 +15,17 @@ pub struct OpenImage {
     pub size_bytes: u64,
 }
 
-/// The data of an image that the caller may have; `None` when there is none yet. By default readers see images, and
-/// members have their data.
+/// The data of an image that the caller may read; `None` when there is none yet. Readers see images, members have their
+/// data, as Glance's default policy has it.
 pub async fn download(core: &Core, caller: &Caller, id: &str) -> Result<Option<OpenImage>> {
-    let found = find(&mut core.read().await?, caller, id).await?;
-    if found.image.status == ImageStatus::Deactivated && !is_admin(caller) {
+    let image = visible(&mut core.read().await?, caller, id).await?;
+    if image.status == ImageStatus::Deactivated && !caller.is_admin() {
         return Err(Error::forbidden(
             "The requested image has been deactivated. Image data download is forbidden.",
         ));
     }
-    found.enforce(caller, "download_image")?;
-    open(core, found.image).await
+    require_member(caller)?;
+    open(core, image).await
 }
 
 /// The data of an active image, for a host that is to run a server from it: the plan says which, so no tenant's

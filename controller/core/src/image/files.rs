@@ -18,7 +18,6 @@ use updraft_model::image::{FileRole, ImageEvent, ImageFile, ImageStatus};
 use updraft_store::Tx;
 use updraft_store::image::{file, record, task};
 
-use crate::duty::{self, Duty};
 use crate::{Core, Error, ErrorKind, Result};
 
 /// A file for data that is about to arrive, held by a writer of its own.
@@ -147,10 +146,16 @@ pub async fn sweep(core: &Core) -> Result<()> {
 }
 
 /// Sweeps until `shutdown` turns true.
-pub(super) async fn sweep_loop(core: Core, shutdown: watch::Receiver<bool>) {
-    let lease = core.config.image_lease;
-    let sweeping = Duty { lease, ..Duty::new("image-sweep", lease / 2) };
-    duty::run(core, sweeping, shutdown, |core| async move { sweep(&core).await }).await;
+pub(super) async fn sweep_loop(core: Core, mut shutdown: watch::Receiver<bool>) {
+    while !*shutdown.borrow() {
+        if let Err(error) = sweep(&core).await {
+            tracing::error!(%error, source = ?error.source, "sweep of image files");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(core.config.image_lease / 2) => {}
+            _ = shutdown.changed() => {}
+        }
+    }
 }
 
 /// Takes a file from a writer that is no more; its image is as before the upload. An import goes on by itself.

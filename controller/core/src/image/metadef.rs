@@ -1,7 +1,5 @@
-//! Metadata definitions. By default everybody reads public namespaces and those of the own project, and administrators
-//! write.
-
-mod rules;
+//! Metadata definitions. Everybody reads public namespaces and those of the own project; administrators write, as
+//! Glance's default policy has it (glance/policies/metadef.py).
 
 use std::collections::BTreeMap;
 
@@ -10,8 +8,8 @@ use updraft_model::image::metadef::{Item, ItemKind, Namespace, ResourceType};
 use updraft_store::image::metadef as rows;
 use updraft_store::{Conn, StoreError, StoreErrorKind, Tx};
 
+use crate::policy::{require_admin, require_reader};
 use crate::{Caller, Core, Error, Result};
-use rules::{Verb, enforce, enforce_new, item_rule, may};
 
 /// What a request says about a namespace.
 #[derive(Clone, Debug)]
@@ -54,10 +52,7 @@ pub async fn create(
     fields: NamespaceFields,
     items: Vec<NewItem>,
 ) -> Result<(Namespace, Vec<Item>)> {
-    enforce_new(caller, "add_metadef_namespace")?;
-    for new in &items {
-        enforce_new(caller, item_rule(Verb::Add, new.kind))?;
-    }
+    require_admin(caller)?;
     let (caller, now) = (caller.clone(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
@@ -89,8 +84,9 @@ pub async fn list(
     caller: &Caller,
     query: &NamespaceQuery,
 ) -> Result<(Vec<(Namespace, Vec<Item>)>, bool)> {
-    enforce_new(caller, "get_metadef_namespaces")?;
-    enforce_new(caller, "list_metadef_resource_types")?;
+    if !caller.is_admin() {
+        require_reader(caller)?;
+    }
     let mut conn = core.read().await?;
     let mut namespaces = rows::list_namespaces(&mut conn).await?;
     let mut associations: BTreeMap<String, Vec<Item>> = BTreeMap::new();
@@ -101,7 +97,7 @@ pub async fn list(
         let of_it = associations.get(&namespace.namespace).map(Vec::as_slice).unwrap_or_default();
         let is_wanted = query.resource_types.is_empty()
             || of_it.iter().any(|association| query.resource_types.contains(&association.name));
-        may(caller, namespace, "get_metadef_namespace")
+        may_see(caller, namespace)
             && query.public.is_none_or(|public| namespace.public == public)
             && is_wanted
     });
@@ -131,21 +127,9 @@ pub async fn list(
 /// A namespace and everything in it.
 pub async fn get(core: &Core, caller: &Caller, name: &str) -> Result<(Namespace, Vec<Item>)> {
     let mut conn = core.read().await?;
-    let namespace = allowed(&mut conn, caller, name, "get_metadef_namespace").await?;
-    for kind in [ItemKind::ResourceType, ItemKind::Object, ItemKind::Property, ItemKind::Tag] {
-        enforce(caller, &namespace, item_rule(Verb::List, kind))?;
-    }
+    let namespace = visible(&mut conn, caller, name).await?;
     let items = rows::list_items(&mut conn, Some(name), None).await?;
     Ok((namespace, items))
-}
-
-/// What an association of a resource type puts before the names of a namespace's properties; empty when there is none.
-pub async fn prefix(core: &Core, caller: &Caller, namespace: &str, resource_type: &str) -> Result<String> {
-    let mut conn = core.read().await?;
-    allowed(&mut conn, caller, namespace, item_rule(Verb::Get, ItemKind::ResourceType)).await?;
-    let found = rows::get_item(&mut conn, namespace, ItemKind::ResourceType, resource_type).await?;
-    let prefix = found.as_ref().and_then(|association| association.body.get("prefix")?.as_str());
-    Ok(prefix.unwrap_or_default().to_owned())
 }
 
 /// Replaces what is said of a namespace; what is in it stays, under its new name if it gets one.
@@ -153,7 +137,7 @@ pub async fn update(core: &Core, caller: &Caller, name: &str, fields: NamespaceF
     let (caller, name, now) = (caller.clone(), name.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            let old = allowed(tx, &caller, &name, "modify_metadef_namespace").await?;
+            let old = writable(tx, &caller, &name).await?;
             let namespace = Namespace {
                 owner: owner(&caller, fields.owner),
                 namespace: fields.namespace,
@@ -177,7 +161,7 @@ pub async fn delete(core: &Core, caller: &Caller, name: &str) -> Result<()> {
     let (caller, name) = (caller.clone(), name.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
-            removable(&allowed(tx, &caller, &name, "delete_metadef_namespace").await?)?;
+            removable(tx, &caller, &name).await?;
             Ok(rows::delete_namespace(tx, &name).await?)
         })
     })
@@ -189,7 +173,7 @@ pub async fn create_item(core: &Core, caller: &Caller, namespace: &str, new: New
     let (caller, namespace, now) = (caller.clone(), namespace.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            allowed(tx, &caller, &namespace, item_rule(Verb::Add, new.kind)).await?;
+            writable(tx, &caller, &namespace).await?;
             insert(tx, &namespace, new, now).await
         })
     })
@@ -207,7 +191,7 @@ pub async fn create_tags(
     let (caller, namespace, now) = (caller.clone(), namespace.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            allowed(tx, &caller, &namespace, "add_metadef_tags").await?;
+            writable(tx, &caller, &namespace).await?;
             if !beside {
                 rows::delete_items(tx, &namespace, ItemKind::Tag).await?;
             }
@@ -224,10 +208,7 @@ pub async fn create_tags(
 /// What a namespace has of a kind, by name.
 pub async fn list_items(core: &Core, caller: &Caller, namespace: &str, kind: ItemKind) -> Result<Vec<Item>> {
     let mut conn = core.read().await?;
-    let found = allowed(&mut conn, caller, namespace, item_rule(Verb::List, kind)).await?;
-    if !may(caller, &found, item_rule(Verb::Get, kind)) {
-        return Ok(Vec::new());
-    }
+    visible(&mut conn, caller, namespace).await?;
     Ok(rows::list_items(&mut conn, Some(namespace), Some(kind)).await?)
 }
 
@@ -239,7 +220,7 @@ pub async fn get_item(
     name: &str,
 ) -> Result<Item> {
     let mut conn = core.read().await?;
-    allowed(&mut conn, caller, namespace, item_rule(Verb::Get, kind)).await?;
+    visible(&mut conn, caller, namespace).await?;
     find(&mut conn, namespace, kind, name).await
 }
 
@@ -255,7 +236,7 @@ pub async fn update_item(
     let now = core.clock.now();
     core.write(move |tx| {
         Box::pin(async move {
-            allowed(tx, &caller, &namespace, item_rule(Verb::Modify, new.kind)).await?;
+            writable(tx, &caller, &namespace).await?;
             let old = find(tx, &namespace, new.kind, &name).await?;
             let item = Item { name: new.name, body: new.body, updated_at: now, ..old };
             rows::update_item(tx, &name, &item).await.map_err(|error| duplicate(error, &item.name))?;
@@ -276,7 +257,7 @@ pub async fn delete_item(
     let (caller, namespace, name) = (caller.clone(), namespace.to_owned(), name.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
-            removable(&allowed(tx, &caller, &namespace, item_rule(Verb::Remove, kind)).await?)?;
+            removable(tx, &caller, &namespace).await?;
             match rows::delete_item(tx, &namespace, kind, &name).await? {
                 true => Ok(()),
                 false => Err(no_item(&namespace, kind, &name)),
@@ -291,11 +272,7 @@ pub async fn delete_items(core: &Core, caller: &Caller, namespace: &str, kind: I
     let (caller, namespace) = (caller.clone(), namespace.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
-            let found = allowed(tx, &caller, &namespace, "delete_metadef_namespace").await?;
-            if kind == ItemKind::Tag {
-                enforce(&caller, &found, "delete_metadef_tags")?;
-            }
-            removable(&found)?;
+            removable(tx, &caller, &namespace).await?;
             Ok(rows::delete_items(tx, &namespace, kind).await?)
         })
     })
@@ -304,7 +281,9 @@ pub async fn delete_items(core: &Core, caller: &Caller, namespace: &str, kind: I
 
 /// Every kind of resources that a namespace was ever associated with.
 pub async fn list_resource_types(core: &Core, caller: &Caller) -> Result<Vec<ResourceType>> {
-    enforce_new(caller, "list_metadef_resource_types")?;
+    if !caller.is_admin() {
+        require_reader(caller)?;
+    }
     Ok(rows::list_resource_types(&mut core.read().await?).await?)
 }
 
@@ -312,20 +291,32 @@ fn owner(caller: &Caller, said: Option<String>) -> String {
     said.or_else(|| caller.project_id.clone()).unwrap_or_default()
 }
 
-/// A namespace that the rule lets the caller do something with.
-async fn allowed(conn: &mut Conn, caller: &Caller, name: &str, rule: &str) -> Result<Namespace> {
-    let namespace = rows::get_namespace(conn, name).await?.ok_or_else(|| not_found(name))?;
-    enforce(caller, &namespace, rule)?;
+fn may_see(caller: &Caller, namespace: &Namespace) -> bool {
+    namespace.public || caller.sees(&namespace.owner)
+}
+
+async fn visible(conn: &mut Conn, caller: &Caller, name: &str) -> Result<Namespace> {
+    if !caller.is_admin() {
+        require_reader(caller)?;
+    }
+    let found = rows::get_namespace(conn, name).await?;
+    found.filter(|namespace| may_see(caller, namespace)).ok_or_else(|| not_found(name))
+}
+
+async fn writable(tx: &mut Tx, caller: &Caller, name: &str) -> Result<Namespace> {
+    let namespace = visible(tx, caller, name).await?;
+    require_admin(caller)?;
     Ok(namespace)
 }
 
-fn removable(namespace: &Namespace) -> Result<()> {
-    if !namespace.protected {
-        return Ok(());
+async fn removable(tx: &mut Tx, caller: &Caller, name: &str) -> Result<()> {
+    match writable(tx, caller, name).await?.protected {
+        true => {
+            let message = format!("Metadata definition namespace {name} is protected and cannot be deleted.");
+            Err(Error::forbidden(message))
+        }
+        false => Ok(()),
     }
-    let name = &namespace.namespace;
-    let message = format!("Metadata definition namespace {name} is protected and cannot be deleted.");
-    Err(Error::forbidden(message))
 }
 
 async fn insert(tx: &mut Tx, namespace: &str, new: NewItem, now: updraft_model::Timestamp) -> Result<Item> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,27 +23,12 @@ const WAITING_PIECES: usize = 16;
 /// How long a sender may pause between two pieces before it is given up.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How much has arrived so far, in bytes, for whoever wants to tell.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Arrived(Arc<AtomicU64>);
-
-impl Arrived {
-    pub fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 /// Writes what the stream brings to the file, and measures it. The file is durable when this returns.
 ///
 /// # Errors
-/// 400 when the sender stops or pauses for too long, 413 when it is too much or the disk is full, 410 when the file was
+/// 400 when the sender stops or pauses for too long, 413 when it is too much or the disk is full, 409 when the file was
 /// lost to somebody else meanwhile.
-pub(super) async fn receive<S, E>(
-    core: &Core,
-    file: &ImageFile,
-    mut data: S,
-    arrived: &Arrived,
-) -> Result<Measured>
+pub(super) async fn receive<S, E>(core: &Core, file: &ImageFile, mut data: S) -> Result<Measured>
 where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
@@ -51,12 +36,8 @@ where
     let path = files::path(core, &file.name)?;
     let hold = Hold::new(core, file);
     let (pieces, arriving) = mpsc::channel(WAITING_PIECES);
-    let (limit_bytes, lost, image_id) = (core.config.max_image_bytes, hold.lost(), file.image_id.clone());
-    let counter = arrived.clone();
-    let writer = tokio::task::spawn_blocking(move || {
-        let lost = || lost.load(Ordering::Relaxed).then(|| lost_file(&image_id));
-        write(&path, arriving, limit_bytes, lost, &counter)
-    });
+    let (limit_bytes, lost) = (core.config.max_image_bytes, hold.lost());
+    let writer = tokio::task::spawn_blocking(move || write(&path, arriving, limit_bytes, &lost));
     let fed = feed(&mut data, pieces).await;
     let written = writer.await.map_err(Error::internal)?;
     // The writer's reason first: it is why the feeding stopped.
@@ -92,8 +73,7 @@ fn write(
     path: &Path,
     mut arriving: mpsc::Receiver<Bytes>,
     limit_bytes: u64,
-    lost: impl Fn() -> Option<Error>,
-    arrived: &Arrived,
+    lost: &Arc<AtomicBool>,
 ) -> Result<Measured> {
     let mut file = fs::File::create_new(path).map_err(files::store_error)?;
     let (mut md5, mut sha512, mut size_bytes) = (Md5::new(), Sha512::new(), 0_u64);
@@ -103,13 +83,12 @@ fn write(
             let message = format!("An image has at most {limit_bytes} bytes.");
             return Err(Error::new(ErrorKind::TooLarge, "ImageSizeLimitExceeded", message));
         }
-        if let Some(error) = lost() {
-            return Err(error);
+        if lost.load(Ordering::Relaxed) {
+            return Err(lost_file());
         }
         md5.update(&piece);
         sha512.update(&piece);
         file.write_all(&piece).map_err(files::store_error)?;
-        arrived.0.store(size_bytes, Ordering::Relaxed);
     }
     file.sync_all().map_err(files::store_error)?;
     let directory = path.parent().ok_or_else(|| Error::internal("an image file without a directory"))?;
@@ -118,12 +97,8 @@ fn write(
 }
 
 /// The image was deleted, or the sender was taken for dead.
-pub(super) fn lost_file(image_id: &str) -> Error {
-    let message = format!(
-        "Image {image_id} could not be found after upload. The image may have been deleted during the upload, \
-         cleaning up the chunks uploaded."
-    );
-    Error::new(ErrorKind::Gone, "UploadLost", message)
+pub(super) fn lost_file() -> Error {
+    Error::conflict("UploadLost", "The image was changed or deleted while its data arrived.")
 }
 
 fn hex(bytes: &[u8]) -> String {

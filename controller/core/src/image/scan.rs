@@ -1,6 +1,5 @@
 //! What data really is, found out by a process that can do nothing else (`updraft-controller scan-image`).
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,7 +8,6 @@ use tokio::process::Command;
 use updraft_model::image::Image;
 use updraft_volume::scanner::{self, Verdict};
 
-use super::receive::lost_file;
 use crate::{Core, Error, ErrorKind, Result};
 
 /// The argument that makes the controller's program a scanner.
@@ -17,28 +15,24 @@ pub const SCAN_COMMAND: &str = "scan-image";
 /// How long a scan may take by the clock; it stops itself after 30 s of processor time.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Looks at a file; the size of the disk in it, in bytes, when it is what the image declares. What is in an archive is
-/// not looked at, and its size not known.
+/// Looks at a file; the size of the disk in it, in bytes, when it is what the image declares.
 ///
 /// # Errors
 /// 415 when it is something else, is refused, or makes the scanner fail.
-pub(super) async fn judge(core: &Core, image: &Image, path: &Path) -> Result<Option<u64>> {
-    if image.container_format.is_some_and(|container| !container.is_bare()) {
-        return Ok(None);
-    }
+pub(super) async fn judge(core: &Core, image: &Image, path: &Path) -> Result<u64> {
     let declared = image.disk_format.ok_or_else(|| Error::internal("data without a declared format"))?;
     let verdict = match core.config.image_scanner.clone() {
-        Some(program) => jailed(program, image, path).await?,
+        Some(program) => jailed(program, path).await?,
         None => {
             let path = path.to_owned();
             let scan = move || std::fs::File::open(path).map(|mut file| scanner::scan(&mut file));
             let scanned = tokio::task::spawn_blocking(scan).await;
-            scanned.map_err(Error::internal)?.map_err(|error| unreadable(image, error))?
+            scanned.map_err(Error::internal)?.map_err(Error::internal)?
         }
     };
     match verdict {
-        Verdict::Accepted { format, virtual_size_bytes } if declared.takes(&format) => {
-            Ok(Some(virtual_size_bytes))
+        Verdict::Accepted { format, virtual_size_bytes } if format == declared.content() => {
+            Ok(virtual_size_bytes)
         }
         Verdict::Accepted { format, .. } => {
             let declared = declared.as_str();
@@ -51,21 +45,13 @@ pub(super) async fn judge(core: &Core, image: &Image, path: &Path) -> Result<Opt
     }
 }
 
-/// The file goes when its image is deleted.
-fn unreadable(image: &Image, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => lost_file(&image.id).because(error),
-        _ => Error::internal(error),
-    }
-}
-
 fn refused(reason: &str) -> Error {
     let message = format!("Image refused: {reason}.");
     Error::new(ErrorKind::UnsupportedMediaType, "ImageRefused", message)
 }
 
-async fn jailed(program: PathBuf, image: &Image, path: &Path) -> Result<Verdict> {
-    let file = std::fs::File::open(path).map_err(|error| unreadable(image, error))?;
+async fn jailed(program: PathBuf, path: &Path) -> Result<Verdict> {
+    let file = std::fs::File::open(path).map_err(Error::internal)?;
     let scan = Command::new(program)
         .arg(SCAN_COMMAND)
         .env_clear()

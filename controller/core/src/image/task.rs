@@ -1,26 +1,19 @@
-//! Tasks: what became of imports, and the import of old, by default the administrators'.
+//! Tasks: what became of imports, and the administrators' import of old.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 use updraft_model::id::new_uuid;
-use updraft_model::image::{ImageEvent, ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep};
+use updraft_model::image::{
+    Image, ImageEvent, ImageStatus, ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep, Visibility,
+};
 use updraft_store::image::{record, task};
 
-use super::access::{is_admin, visible};
-use super::create::{blank, may_add};
+use super::access::visible;
 use super::{attributes, import};
 use crate::fetch::Fetcher;
-use crate::policy::Target;
-use crate::{Caller, Core, Error, ErrorKind, Result, Topic, notify};
-
-/// Policy first: without it nobody learns what a task would look like.
-pub fn may_use(caller: &Caller) -> Result<()> {
-    caller.enforce("tasks_api_access", &Target::default())
-}
-
-/// Whether a task is the caller's own, or the caller an administrator of images.
-fn sees(caller: &Caller, task: &ImageTask) -> bool {
-    is_admin(caller) || caller.project_id.as_deref() == Some(&task.project_id)
-}
+use crate::policy::{require_admin, require_member};
+use crate::{Caller, Core, Error, ErrorKind, Result, Topic};
 
 /// What a list of tasks asks for.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +34,13 @@ pub async fn of_image(core: &Core, caller: &Caller, image_id: &str) -> Result<Ve
     let mut conn = core.read().await?;
     let image = visible(&mut conn, caller, image_id).await?;
     let mut tasks = task::list(&mut conn, Some(&image.id)).await?;
-    tasks.retain(|task| sees(caller, task));
+    tasks.retain(|task| caller.sees(&task.project_id));
     Ok(tasks)
 }
 
-/// `GET /v2/tasks`: the page, and whether more follow. 400 for a marker that is not there.
+/// `GET /v2/tasks`: the page, and whether more follow. For administrators; 400 for a marker that is not there.
 pub async fn list(core: &Core, caller: &Caller, query: &TaskQuery) -> Result<(Vec<ImageTask>, bool)> {
-    may_use(caller)?;
+    require_admin(caller)?;
     let mut tasks = task::list(&mut core.read().await?, None).await?;
     if query.by_update {
         tasks.sort_by_key(|task| std::cmp::Reverse(task.updated_at));
@@ -56,8 +49,7 @@ pub async fn list(core: &Core, caller: &Caller, query: &TaskQuery) -> Result<(Ve
         tasks.reverse();
     }
     tasks.retain(|task| {
-        sees(caller, task)
-            && query.status.is_none_or(|status| task.status == status)
+        query.status.is_none_or(|status| task.status == status)
             && query.kind.is_none_or(|kind| task.kind == kind)
     });
     let start = match &query.marker {
@@ -73,16 +65,16 @@ pub async fn list(core: &Core, caller: &Caller, query: &TaskQuery) -> Result<(Ve
     Ok((page, more))
 }
 
-/// `GET /v2/tasks/{id}`
+/// `GET /v2/tasks/{id}`. For administrators.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<ImageTask> {
-    may_use(caller)?;
-    let found = task::get(&mut core.read().await?, id).await?.filter(|task| sees(caller, task));
+    require_admin(caller)?;
+    let found = task::get(&mut core.read().await?, id).await?;
     found.ok_or_else(|| Error::not_found("NotFound", format!("No task found with ID {id}")))
 }
 
 /// `DELETE /v2/tasks/{id}`: tasks end by themselves and are forgotten in time.
 pub fn delete(caller: &Caller) -> Error {
-    match may_use(caller) {
+    match require_admin(caller) {
         Err(refusal) => refusal,
         Ok(()) => {
             let message = "This operation is currently not permitted on Glance Tasks. They are auto deleted \
@@ -92,9 +84,10 @@ pub fn delete(caller: &Caller) -> Error {
     }
 }
 
-/// `POST /v2/tasks`: makes an image of what a URL names.
+/// `POST /v2/tasks`: makes an image of what a URL names. For administrators.
 pub async fn create(core: &Core, caller: &Caller, kind: &str, input: Value) -> Result<ImageTask> {
-    may_use(caller)?;
+    require_admin(caller)?;
+    require_member(caller)?;
     if kind != ImageTaskKind::Import.as_str() {
         return Err(Error::bad_request("Invalid", format!("There is no task of the type '{kind}'.")));
     }
@@ -109,11 +102,10 @@ pub async fn create(core: &Core, caller: &Caller, kind: &str, input: Value) -> R
     let properties = input.get("image_properties").and_then(Value::as_object);
     let properties = properties.ok_or_else(|| missing("image_properties"))?;
     import::check_uri(Fetcher::new(core.config.fetch.clone()), Some(uri))?;
-    let mut image = blank(core, caller, new_uuid())?;
+    let mut image = new_image(core, caller);
     for (name, value) in properties {
-        attributes::set(&mut image, name, value)?;
+        attributes::set(&mut image, caller, name, value)?;
     }
-    may_add(caller, &image)?;
     if image.disk_format.is_none() || image.container_format.is_none() {
         return Err(missing("image_properties/disk_format and container_format"));
     }
@@ -124,11 +116,32 @@ pub async fn create(core: &Core, caller: &Caller, kind: &str, input: Value) -> R
     core.write(move |tx| {
         Box::pin(async move {
             record::insert(tx, &image).await?;
-            tx.notice(|| notify::image::event("create", &image));
             import::begin(tx, &mut image, ImageEvent::DownloadStarted, &begun, now).await
         })
     })
     .await?;
     core.nudge.send(Topic::Tasks);
     Ok(new)
+}
+
+fn new_image(core: &Core, caller: &Caller) -> Image {
+    let now = core.clock.now();
+    Image {
+        id: new_uuid(),
+        name: None,
+        owner: caller.project_id.clone().unwrap_or_default(),
+        status: ImageStatus::Queued,
+        visibility: Visibility::Shared,
+        protected: false,
+        hidden: false,
+        disk_format: None,
+        container_format: None,
+        min_disk_gib: 0,
+        min_ram_mib: 0,
+        data: None,
+        properties: BTreeMap::new(),
+        tags: [].into(),
+        created_at: now,
+        updated_at: now,
+    }
 }

@@ -2,9 +2,9 @@ use serde_json::Value;
 use updraft_model::image::{Image, ImageEvent};
 use updraft_store::image::record;
 
-use super::access::{Found, find};
+use super::access::changeable;
 use super::attributes;
-use crate::{Caller, Core, Error, Result, notify};
+use crate::{Caller, Core, Error, Result};
 
 /// One operation of a JSON patch, on one attribute or property.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,33 +19,19 @@ pub enum Change {
     Remove { name: String },
 }
 
-impl Change {
-    fn sets(&self) -> Option<(&str, &Value)> {
-        match self {
-            Self::Add { name, value } | Self::AddNew { name, value } | Self::Replace { name, value } => {
-                Some((name, value))
-            }
-            Self::Remove { .. } => None,
-        }
-    }
-}
-
 /// Applies the changes in order: all of them, or none.
 pub async fn update(core: &Core, caller: &Caller, id: &str, changes: Vec<Change>) -> Result<Image> {
     let by = caller.clone();
-    edit(core, caller, id, "modify_image", move |found, image| {
+    edit(core, caller, id, move |image| {
         for change in &changes {
-            if let Some((name, value)) = change.sets() {
-                attributes::may_set(found, &by, name, value)?;
-            }
             match change {
-                Change::Add { name, value } => attributes::set(image, name, value)?,
+                Change::Add { name, value } => attributes::set(image, &by, name, value)?,
                 Change::AddNew { name, .. } if attributes::exists(image, name) => {
                     return Err(Error::conflict("Conflict", format!("Property {name} already present.")));
                 }
-                Change::AddNew { name, value } => attributes::set(image, name, value)?,
+                Change::AddNew { name, value } => attributes::set(image, &by, name, value)?,
                 Change::Replace { name, value } if attributes::exists(image, name) => {
-                    attributes::set(image, name, value)?;
+                    attributes::set(image, &by, name, value)?;
                 }
                 Change::Replace { name, .. } => return Err(attributes::no_such_property(name)),
                 Change::Remove { name } => attributes::remove(image, name)?,
@@ -57,55 +43,49 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, changes: Vec<Change>
 }
 
 pub async fn add_tag(core: &Core, caller: &Caller, id: &str, tag: String) -> Result<()> {
-    let add = move |_: &Found, image: &mut Image| attributes::add_tag(&mut image.tags, &tag);
-    edit(core, caller, id, "modify_image", add).await.map(|_| ())
+    edit(core, caller, id, move |image| attributes::add_tag(&mut image.tags, &tag)).await.map(|_| ())
 }
 
 /// 404 when the image does not have the tag.
 pub async fn remove_tag(core: &Core, caller: &Caller, id: &str, tag: String) -> Result<()> {
-    let remove = move |_: &Found, image: &mut Image| match image.tags.remove(&tag) {
+    let remove = move |image: &mut Image| match image.tags.remove(&tag) {
         true => Ok(()),
         false => Err(Error::not_found("NotFound", format!("The image has no tag {tag}."))),
     };
-    edit(core, caller, id, "modify_image", remove).await.map(|_| ())
+    edit(core, caller, id, remove).await.map(|_| ())
 }
 
 /// Keeps everybody but administrators from the data; for the owner's project.
 pub async fn deactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let change = |_: &Found, image: &mut Image| step(image, ImageEvent::Deactivate);
-    edit(core, caller, id, "deactivate", change).await.map(|_| ())
+    edit(core, caller, id, |image| step(image, ImageEvent::Deactivate)).await.map(|_| ())
 }
 
 /// The inverse of [`deactivate`].
 pub async fn reactivate(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let change = |_: &Found, image: &mut Image| step(image, ImageEvent::Reactivate);
-    edit(core, caller, id, "reactivate", change).await.map(|_| ())
+    edit(core, caller, id, |image| step(image, ImageEvent::Reactivate)).await.map(|_| ())
 }
 
 fn step(image: &mut Image, event: ImageEvent) -> Result<()> {
     let refusal = || {
-        let verb = if event == ImageEvent::Deactivate { "deactivate" } else { "reactivate" };
-        Error::forbidden(format!("Not allowed to {verb} image in status '{}'", image.status.as_str()))
+        let message =
+            format!("Not allowed to change an image in status '{}' this way.", image.status.as_str());
+        Error::forbidden(message)
     };
     image.status = image.status.after(event).ok_or_else(refusal)?;
     Ok(())
 }
 
-/// Changes an image when the rule lets the caller. `change` gets it as it is in the database, and to be changed.
-async fn edit<F>(core: &Core, caller: &Caller, id: &str, rule: &'static str, change: F) -> Result<Image>
+async fn edit<F>(core: &Core, caller: &Caller, id: &str, change: F) -> Result<Image>
 where
-    F: FnOnce(&Found, &mut Image) -> Result<()> + Clone + Send + 'static,
+    F: FnOnce(&mut Image) -> Result<()> + Clone + Send + 'static,
 {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            let found = find(tx, &caller, &id).await?;
-            found.enforce(&caller, rule)?;
-            let mut image = found.image.clone();
-            change(&found, &mut image)?;
+            let mut image = changeable(tx, &caller, &id).await?;
+            change(&mut image)?;
             image.updated_at = now;
             record::update(tx, &image).await?;
-            tx.notice(|| notify::image::event("update", &image));
             Ok(image)
         })
     })

@@ -9,39 +9,24 @@ use futures_util::Stream;
 use updraft_model::image::{FileRole, Image, ImageData, ImageEvent, ImageFile, ImageStatus, Measured};
 use updraft_store::image::{file, record};
 
-use super::access::allowed;
-use super::quota::{Payer, Quota};
-use super::receive::{Arrived, lost_file, receive};
+use super::access::{changeable, not_found};
+use super::receive::{lost_file, receive};
 use super::{files, scan};
-use crate::{Caller, Core, Error, Result, notify};
+use crate::{Caller, Core, Error, Result};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
-/// declares, or refers to other files; 413 when it is too large, beyond the project's quota or the disk is full.
-/// `declared_bytes` is what the client says beforehand.
+/// declares, or refers to other files; 413 when it is too large or the disk is full.
 ///
 /// Runs in a task of its own: a client that hangs up leaves a failed upload, not half of one.
-pub async fn upload<S, E>(
-    core: &Core,
-    caller: &Caller,
-    id: &str,
-    declared_bytes: Option<u64>,
-    data: S,
-) -> Result<()>
+pub async fn upload<S, E>(core: &Core, caller: &Caller, id: &str, data: S) -> Result<()>
 where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
     let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
     let task = tokio::spawn(async move {
-        let claim = Claim {
-            rule: "upload_image",
-            event: ImageEvent::UploadStarted,
-            quota: Quota::SizeTotal,
-            declared_bytes,
-            payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
-        };
-        let (image, file) = start(&core, &caller, &id, claim.clone()).await?;
-        let result = take(&core, &claim, &image, &file, data).await;
+        let (image, file) = start(&core, &caller, &id, ImageEvent::UploadStarted).await?;
+        let result = take(&core, &image, &file, data).await;
         if result.is_err() {
             give_up(&core, &file, ImageEvent::UploadFailed).await;
         }
@@ -51,29 +36,16 @@ where
 }
 
 /// Takes data for a later import (`glance-direct`): the image is `uploading` from then on.
-pub async fn stage<S, E>(
-    core: &Core,
-    caller: &Caller,
-    id: &str,
-    declared_bytes: Option<u64>,
-    data: S,
-) -> Result<()>
+pub async fn stage<S, E>(core: &Core, caller: &Caller, id: &str, data: S) -> Result<()>
 where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
     let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
     let task = tokio::spawn(async move {
-        let claim = Claim {
-            rule: "modify_image",
-            event: ImageEvent::StageStarted,
-            quota: Quota::StageTotal,
-            declared_bytes,
-            payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
-        };
-        let (_, file) = start(&core, &caller, &id, claim.clone()).await?;
-        let result = match receive(&core, &file, data, &Arrived::default()).await {
-            Ok(measured) => staged(&core, &claim, &file, measured).await,
+        let (_, file) = start(&core, &caller, &id, ImageEvent::StageStarted).await?;
+        let result = match receive(&core, &file, data).await {
+            Ok(measured) => staged(&core, &file, measured).await,
             Err(error) => Err(error),
         };
         if result.is_err() {
@@ -84,24 +56,12 @@ where
     task.await.map_err(Error::internal)?
 }
 
-/// What an upload needs to begin, and at its end once more: others may have used up the quota meanwhile.
-#[derive(Clone, Debug)]
-struct Claim {
-    rule: &'static str,
-    event: ImageEvent,
-    quota: Quota,
-    /// What the client says that it sends.
-    declared_bytes: Option<u64>,
-    payer: Payer,
-}
-
 /// Claims the image for this upload.
-async fn start(core: &Core, caller: &Caller, id: &str, claim: Claim) -> Result<(Image, ImageFile)> {
+async fn start(core: &Core, caller: &Caller, id: &str, event: ImageEvent) -> Result<(Image, ImageFile)> {
     let (core_, caller, id, now) = (core.clone(), caller.clone(), id.to_owned(), core.clock.now());
-    let event = claim.event;
     core.write(move |tx| {
         Box::pin(async move {
-            let mut image = allowed(tx, &caller, &id, claim.rule).await?;
+            let mut image = changeable(tx, &caller, &id).await?;
             let status = image.status.after(event).ok_or_else(|| wrong_status(&image, event))?;
             let has_formats = image.disk_format.is_some() && image.container_format.is_some();
             if event == ImageEvent::UploadStarted && !has_formats {
@@ -111,13 +71,8 @@ async fn start(core: &Core, caller: &Caller, id: &str, claim: Claim) -> Result<(
             image.status = status;
             image.updated_at = now;
             let file = files::new_file(&core_, &image.id);
-            claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
             record::update(tx, &image).await?;
-            claim.payer.check(tx, Quota::CountUploading, 0).await?;
             file::insert(tx, &file).await?;
-            if event == ImageEvent::UploadStarted {
-                tx.notice(|| notify::image::event("prepare", &image));
-            }
             Ok((image, file))
         })
     })
@@ -134,55 +89,44 @@ fn wrong_status(image: &Image, event: ImageEvent) -> Error {
     Error::conflict("InvalidImageStatusTransition", message)
 }
 
-async fn take<S, E>(core: &Core, claim: &Claim, image: &Image, file: &ImageFile, data: S) -> Result<()>
+async fn take<S, E>(core: &Core, image: &Image, file: &ImageFile, data: S) -> Result<()>
 where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let measured = receive(core, file, data, &Arrived::default()).await?;
+    let measured = receive(core, file, data).await?;
     // The inspection takes a moment too.
     let _hold = files::Hold::new(core, file);
     let virtual_size_bytes = scan::judge(core, image, &files::path(core, &file.name)?).await?;
-    activate(core, claim, file, measured, virtual_size_bytes).await
+    activate(core, file, measured, virtual_size_bytes).await
 }
 
-async fn activate(
-    core: &Core,
-    claim: &Claim,
-    file: &ImageFile,
-    measured: Measured,
-    virtual_size_bytes: Option<u64>,
-) -> Result<()> {
-    let (claim, file, now) = (claim.clone(), file.clone(), core.clock.now());
+async fn activate(core: &Core, file: &ImageFile, measured: Measured, virtual_size_bytes: u64) -> Result<()> {
+    let (file, now) = (file.clone(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
-            let lost = || lost_file(&file.image_id);
-            let mut image = record::get(tx, &file.image_id).await?.ok_or_else(lost)?;
+            let mut image =
+                record::get(tx, &file.image_id).await?.ok_or_else(|| not_found(&file.image_id))?;
             if !file::arrive(tx, &file.name, &file.holder, FileRole::Data, &measured).await? {
-                return Err(lost());
+                return Err(lost_file());
             }
-            image.status = image.status.after(ImageEvent::UploadAccepted).ok_or_else(lost)?;
+            image.status = image.status.after(ImageEvent::UploadAccepted).ok_or_else(lost_file)?;
             let Measured { size_bytes, md5, sha512 } = measured;
             image.data = Some(ImageData { size_bytes, virtual_size_bytes, md5, sha512 });
             image.updated_at = now;
-            record::update(tx, &image).await?;
-            tx.notice(|| notify::image::event("upload", &image));
-            tx.notice(|| notify::image::event("activate", &image));
-            Ok(())
+            Ok(record::update(tx, &image).await?)
         })
     })
     .await
 }
 
-async fn staged(core: &Core, claim: &Claim, file: &ImageFile, measured: Measured) -> Result<()> {
-    let (claim, file) = (claim.clone(), file.clone());
+async fn staged(core: &Core, file: &ImageFile, measured: Measured) -> Result<()> {
+    let file = file.clone();
     core.write(move |tx| {
         Box::pin(async move {
-            claim.payer.check_bytes(tx, claim.quota, claim.declared_bytes).await?;
             match file::arrive(tx, &file.name, &file.holder, FileRole::Staged, &measured).await? {
                 true => Ok(()),
-                false => Err(lost_file(&file.image_id)),
+                false => Err(lost_file()),
             }
         })
     })
@@ -202,11 +146,7 @@ async fn give_up(core: &Core, file: &ImageFile, event: ImageEvent) {
             let Some(status) = image.status.after(event) else { return Ok(()) };
             image.status = status;
             image.updated_at = now;
-            record::update(tx, &image).await?;
-            if event == ImageEvent::UploadFailed {
-                tx.notice(|| notify::image::upload_failed(&image, "the upload came to nothing"));
-            }
-            Ok(())
+            Ok(record::update(tx, &image).await?)
         })
     });
     match released.await {

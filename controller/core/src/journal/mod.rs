@@ -9,12 +9,11 @@ use serde::Serialize;
 use updraft_model::Timestamp;
 use updraft_model::compute::task::TaskEvent;
 use updraft_model::compute::{Host, Task, TaskStatus};
-use updraft_model::image::{ImageTask, ImageTaskStatus};
 use updraft_store::Conn;
 use updraft_store::compute::host;
 use updraft_store::compute::task::{self, TaskFilter};
 
-use crate::policy::Target;
+use crate::policy::require_admin;
 use crate::{Caller, Core, Result};
 
 pub use story::{RequestStory, ServerFacts, Story, why};
@@ -37,7 +36,7 @@ pub struct OpsQuery {
 #[derive(Clone, Debug, Serialize)]
 pub struct Op {
     pub id: String,
-    /// `server create`, say, or `image import`.
+    /// `server create`, say.
     pub kind: String,
     pub subject_id: String,
     pub project_id: String,
@@ -74,9 +73,9 @@ pub struct OpStep {
     pub cause: Option<String>,
 }
 
-/// What is under way and what ended lately, the newest first. By default for administrators.
+/// What is under way and what ended lately, the newest first. For administrators.
 pub async fn list(core: &Core, caller: &Caller, wanted: &OpsQuery) -> Result<Vec<Op>> {
-    caller.enforce("cloud:list_operations", &Target::default())?;
+    require_admin(caller)?;
     let now = core.clock.now();
     let filter = TaskFilter {
         project_id: wanted.project_id.clone(),
@@ -87,42 +86,7 @@ pub async fn list(core: &Core, caller: &Caller, wanted: &OpsQuery) -> Result<Vec
     };
     let mut conn = core.read().await?;
     let tasks = task::list_lately(&mut conn, &filter).await?;
-    let mut ops = with_steps(&mut conn, tasks, now).await?;
-    let since = filter.since.unwrap_or(now);
-    let imports = updraft_store::image::task::list(&mut conn, None).await?.into_iter().filter(|task| {
-        let is_wanted = wanted.project_id.as_ref().is_none_or(|id| *id == task.project_id)
-            && (!wanted.failed_only || task.status == ImageTaskStatus::Failure);
-        is_wanted && (!task.status.is_final() || task.updated_at >= since)
-    });
-    ops.extend(imports.map(|task| of_import(task, now)));
-    ops.sort_by(|one, other| other.started_at.cmp(&one.started_at));
-    ops.truncate(MAX_LISTED as usize);
-    Ok(ops)
-}
-
-/// An import of image data: it tells how much has arrived, or why it failed.
-fn of_import(task: ImageTask, now: Timestamp) -> Op {
-    let is_over = task.status.is_final();
-    Op {
-        id: task.id,
-        kind: "image import".into(),
-        subject_id: task.image_id.unwrap_or_default(),
-        project_id: task.project_id,
-        user_id: task.user_id,
-        request_id: task.request_id,
-        state: match task.status {
-            ImageTaskStatus::Pending | ImageTaskStatus::Processing => TaskStatus::Running.as_str(),
-            ImageTaskStatus::Success => TaskStatus::Done.as_str(),
-            ImageTaskStatus::Failure => TaskStatus::Failed.as_str(),
-        },
-        step: (!is_over).then_some(task.step.as_str()),
-        attempts: task.attempts,
-        started_at: task.created_at.micros_z(),
-        ended_at: is_over.then(|| task.updated_at.micros_z()),
-        took_ms: millis(task.created_at, if is_over { task.updated_at } else { now }),
-        message: task.message,
-        steps: Vec::new(),
-    }
+    with_steps(&mut conn, tasks, now).await
 }
 
 async fn with_steps(conn: &mut Conn, tasks: Vec<Task>, now: Timestamp) -> Result<Vec<Op>> {

@@ -11,7 +11,7 @@ use updraft_store::compute::{host, server};
 use updraft_store::{Conn, audit};
 
 use super::{Op, with_steps};
-use crate::policy::Target;
+use crate::policy::require_admin;
 use crate::tasks::place;
 use crate::{Caller, Core, Error, Result};
 
@@ -58,7 +58,7 @@ pub struct RequestStory {
 /// The story of a server, task, request, or of anything else that a request named or made. For administrators; 404
 /// when nothing is known of the id.
 pub async fn why(core: &Core, caller: &Caller, id: &str) -> Result<Story> {
-    caller.enforce("cloud:explain", &Target::default())?;
+    require_admin(caller)?;
     core.audit.flush(core).await;
     let mut conn = core.read().await?;
     let mut tasks = tasks_of(&mut conn, id).await?;

@@ -1,16 +1,22 @@
-//! Who sees a network resource at all, and what rules are asked about it, filled from the database. Rules decide among
-//! what the caller's project has or is shared with it, and about the rest for administrators and services alone: what
-//! somebody else has is *not found*, whatever a rule says.
+//! Who may do what to a network resource. Somebody else's is *not found*, unless it is shared: then it may be seen.
 
-use updraft_model::network::Network;
-
-use super::error::bad_request;
-use crate::policy::{Service, Target, refusal};
-use crate::{Caller, Error, Result};
+use crate::policy::{Service, Target};
+use crate::{Caller, Error, ErrorKind, Result};
 
 /// What Neutron answers to a request that its policy forbids.
 pub(super) fn forbidden(action: &str) -> Error {
-    refusal(Service::Network, action)
+    let message = format!("rule:{action} is disallowed by policy");
+    Error::new(ErrorKind::Forbidden, "PolicyNotAuthorized", message)
+}
+
+/// A thing of this project, of whatever kind: for those that are parts of others, `owner` is the whole's.
+fn owned_by(owner: &str) -> Target<'_> {
+    Target {
+        network_project_id: Some(owner),
+        parent_project_id: Some(owner),
+        security_group_project_id: Some(owner),
+        ..Target::of_project(owner)
+    }
 }
 
 /// Whether the caller is an administrator of networks.
@@ -18,63 +24,34 @@ pub(super) fn is_admin(caller: &Caller) -> bool {
     caller.policy.is_admin(caller, Service::Network)
 }
 
-/// Whether nothing is kept from the caller: an administrator, a service, whoever has access to everything.
-pub(super) fn sees_all(caller: &Caller) -> bool {
-    let passes = |rule| caller.policy.allows_of(Service::Network, caller, rule, &Target::default());
-    is_admin(caller) || passes("service_api") || passes("context_with_global_access")
-}
-
-/// Whether what this project has is the caller's to see.
-pub(super) fn reaches(caller: &Caller, project_id: &str) -> bool {
-    caller.project_id.as_deref() == Some(project_id) || sees_all(caller)
-}
-
-/// The project that a new resource belongs to: the caller's own, or the one that an administrator or a service names.
-pub(super) fn owner_of_new(caller: &Caller, requested: Option<&str>) -> Result<String> {
+/// The project that a new resource belongs to: the caller's own, or the one that is named if the rule lets it.
+pub(super) fn owner_of_new(caller: &Caller, requested: Option<&str>, action: &str) -> Result<String> {
     let own = caller.project_id.as_deref();
-    let Some(named) = requested.filter(|project| !project.is_empty() && Some(*project) != own) else {
-        let none =
-            || bad_request("project_id", "a token of no project makes nothing unless it says for which");
-        return own.map(str::to_owned).ok_or_else(none);
-    };
-    if is_admin(caller) || caller.is_service() {
-        return Ok(named.to_owned());
+    let requested = requested.filter(|project| !project.is_empty());
+    let Some(project) = requested.or(own) else { return Err(forbidden(action)) };
+    if caller.may(action, &owned_by(project)) {
+        return Ok(project.to_owned());
     }
-    let message = "Specifying 'project_id' other than the authenticated project in request is not allowed for the \
-                   current user.";
-    Err(Error::bad_request("HTTPBadRequest", message))
+    let is_anothers = requested.is_some() && requested != own;
+    Err(if is_anothers { forbidden(&format!("{action}:tenant_id")) } else { forbidden(action) })
 }
 
-/// What the database is asked for by a list: `None` is everything, else what this project reaches.
+/// What the caller may list: `None` is everything, else the resources of this project.
 pub(super) fn scope(caller: &Caller, action: &str) -> Result<Option<String>> {
-    if sees_all(caller) {
+    if is_admin(caller) {
         return Ok(None);
     }
-    caller.project_id.clone().map(Some).ok_or_else(|| forbidden(action))
+    let own = caller.project_id.as_deref().filter(|own| caller.may(action, &owned_by(own)));
+    own.map(|own| Some(own.to_owned())).ok_or_else(|| forbidden(action))
 }
 
-/// A thing in a network: what it is, and what the network is.
-pub(super) fn in_network<'a>(project_id: &'a str, network: &'a Network) -> Target<'a> {
-    Target {
-        network_project_id: Some(&network.project_id),
-        shared: Some(network.shared),
-        ..Target::of_project(project_id)
-    }
+/// May change what `owner` has. For resources that the caller has already seen.
+pub(super) fn may_change(caller: &Caller, owner: &str, action: &str) -> Result<()> {
+    if caller.may(action, &owned_by(owner)) { Ok(()) } else { Err(forbidden(action)) }
 }
 
-/// Refuses the first attribute that the request sets and whose rule does not let the caller.
-pub(super) fn attributes(caller: &Caller, target: &Target<'_>, set: &[(bool, &str)]) -> Result<()> {
-    match set.iter().find(|(is_set, rule)| *is_set && !caller.may(rule, target)) {
-        Some((_, rule)) => Err(forbidden(rule)),
-        None => Ok(()),
-    }
-}
-
-/// The attributes (named with their rules) that the caller is not shown.
-pub(super) fn hidden(
-    caller: &Caller,
-    target: &Target<'_>,
-    rules: &[(&'static str, &str)],
-) -> Vec<&'static str> {
-    rules.iter().filter(|(_, rule)| !caller.may(rule, target)).map(|(name, _)| *name).collect()
+/// For an attribute with a rule of its own: refused when it is there and the rule does not let the caller set it.
+pub(super) fn admin_attribute<T>(caller: &Caller, value: Option<&T>, action: &str) -> Result<()> {
+    let target = Target::own(caller);
+    if value.is_some() && !caller.may(action, &target) { Err(forbidden(action)) } else { Ok(()) }
 }

@@ -4,6 +4,7 @@ use updraft_compute_api::path::HOST_DOWN_AFTER_S;
 use updraft_model::compute::Host;
 use updraft_store::compute::host;
 
+use super::access::forbidden;
 use crate::policy::Target;
 use crate::{Caller, Core, Result};
 
@@ -14,9 +15,11 @@ pub struct Agent {
     pub alive: bool,
 }
 
-/// All hosts; by default for administrators.
+/// All hosts; for administrators.
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<Agent>> {
-    caller.enforce("get_agent", &Target::own(caller))?;
+    if !caller.may("get_agent", &Target::own(caller)) {
+        return Err(forbidden("get_agent"));
+    }
     let now = core.clock.now();
     let hosts = host::list(&mut core.read().await?).await?;
     Ok(hosts.into_iter().map(|host| Agent { alive: host.is_up(now, HOST_DOWN_AFTER_S), host }).collect())

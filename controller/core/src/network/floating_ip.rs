@@ -13,12 +13,11 @@ use updraft_store::network::router;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateFloatingIp, FixedIpFields, UpdateFloatingIp};
 
-use super::access::{attributes, hidden as hidden_by, is_admin, owner_of_new, reaches, scope};
+use super::access::{admin_attribute, is_admin, may_change, owner_of_new, scope};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::error::{bad_request, floating_ip_not_found, found, port_not_found};
 use super::{dhcp, input, quota, security_group};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// A floating IP with the port to which it is translated.
@@ -49,13 +48,9 @@ async fn create_one(
     request: CreateFloatingIp,
     now: Timestamp,
 ) -> Result<FloatingIp> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
-    let set = [
-        (true, "create_floatingip"),
-        (request.floating_ip_address.is_some(), "create_floatingip:floating_ip_address"),
-        (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_floatingip:tags"),
-    ];
-    attributes(caller, &Target::of_project(&project_id), &set)?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_floatingip")?;
+    let asked = request.floating_ip_address.as_ref().filter(|_| !is_admin(caller));
+    admin_attribute(caller, asked, "create_floatingip:floating_ip_address")?;
     let network = super::network::visible(tx, caller, &request.floating_network_id).await?;
     if !network.external {
         let reason = format!("Network {} is not a valid external network", network.id);
@@ -237,6 +232,7 @@ async fn with_ports(conn: &mut Conn, floating_ips: Vec<FloatingIp>) -> Result<Ve
 
 /// The floating IP, if it is the caller's.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Detail> {
+    scope(caller, "get_floatingip")?;
     let mut conn = core.read().await?;
     let floating = visible(&mut conn, caller, id).await?;
     with_ports(&mut conn, vec![floating]).await?.pop().ok_or_else(|| floating_ip_not_found(id))
@@ -244,27 +240,15 @@ pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Detail> {
 
 /// The same inside a transaction.
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<FloatingIp> {
-    let floating = floating_ip::get(conn, id).await?.filter(|floating| {
-        reaches(caller, &floating.project_id) && caller.may("get_floatingip", &target(floating))
-    });
+    let floating = floating_ip::get(conn, id).await?.filter(|floating| caller.sees(&floating.project_id));
     found(floating, || floating_ip_not_found(id))
-}
-
-pub(super) fn target(floating: &FloatingIp) -> Target<'_> {
-    Target::of_project(&floating.project_id)
-}
-
-/// The attributes that the caller is not shown.
-pub fn hidden(caller: &Caller, floating: &FloatingIp) -> Vec<&'static str> {
-    hidden_by(caller, &target(floating), &[("tags", "get_floatingip:tags")])
 }
 
 /// Floating IPs that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: FloatingIpFilter) -> Result<Vec<Detail>> {
     let filter = FloatingIpFilter { project_id: scope(caller, "get_floatingip")?, ..filter };
     let mut conn = core.read().await?;
-    let mut floating_ips = floating_ip::list(&mut conn, &filter).await?;
-    floating_ips.retain(|floating| caller.may("get_floatingip", &target(floating)));
+    let floating_ips = floating_ip::list(&mut conn, &filter).await?;
     with_ports(&mut conn, floating_ips).await
 }
 
@@ -274,7 +258,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateFloat
     change(core, move |tx| {
         Box::pin(async move {
             let mut floating = visible(tx, &caller, &id).await?;
-            caller.enforce("update_floatingip", &target(&floating))?;
+            may_change(&caller, &floating.project_id, "update_floatingip")?;
             input::replace_text("description", &mut floating.standard.description, request.description)?;
             match request.port_id.map(|port| port.filter(|port| !port.is_empty())) {
                 None if request.fixed_ip_address.is_some() => {
@@ -308,7 +292,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     change(core, move |tx| {
         Box::pin(async move {
             let floating = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_floatingip", &target(&floating))?;
+            may_change(&caller, &floating.project_id, "delete_floatingip")?;
             floating_ip::delete(tx, &id).await?;
             Ok(port::delete(tx, &floating.address_port_id).await?)
         })

@@ -8,37 +8,11 @@ use updraft_store::network::floating_ip::{self, FloatingIpFilter};
 use updraft_store::network::{port, router, subnet};
 use updraft_wire::network::GatewayFields;
 
-use super::access::attributes;
+use super::access::admin_attribute;
 use super::address::{self, Allocation};
 use super::error::{bad_request, invalid_attribute};
 use super::{dhcp, router as routers};
 use crate::{Caller, Error, Result};
-
-/// By the rules for what a new router's gateway is told.
-pub(super) fn may_create(caller: &Caller, router: &Router, fields: &GatewayFields) -> Result<()> {
-    let set = [
-        (true, "create_router:external_gateway_info"),
-        (fields.network_id.is_some(), "create_router:external_gateway_info:network_id"),
-        (fields.enable_snat.is_some(), "create_router:external_gateway_info:enable_snat"),
-        (fields.external_fixed_ips.is_some(), "create_router:external_gateway_info:external_fixed_ips"),
-    ];
-    attributes(caller, &routers::target(router), &set)
-}
-
-/// By the rules for what a router's gateway is told; `None` takes it away.
-pub(super) fn may_update(caller: &Caller, router: &Router, fields: Option<&GatewayFields>) -> Result<()> {
-    let is_said = |said: fn(&GatewayFields) -> bool| fields.is_some_and(said);
-    let set = [
-        (true, "update_router:external_gateway_info"),
-        (is_said(|it| it.network_id.is_some()), "update_router:external_gateway_info:network_id"),
-        (is_said(|it| it.enable_snat.is_some()), "update_router:external_gateway_info:enable_snat"),
-        (
-            is_said(|it| it.external_fixed_ips.is_some()),
-            "update_router:external_gateway_info:external_fixed_ips",
-        ),
-    ];
-    attributes(caller, &routers::target(router), &set)
-}
 
 /// Gives the router a gateway, or changes the one that it has. The router's row is there already.
 pub(super) async fn set(
@@ -48,6 +22,9 @@ pub(super) async fn set(
     fields: GatewayFields,
     now: Timestamp,
 ) -> Result<()> {
+    let action = "update_router:external_gateway_info";
+    admin_attribute(caller, fields.enable_snat.as_ref(), &format!("{action}:enable_snat"))?;
+    admin_attribute(caller, fields.external_fixed_ips.as_ref(), &format!("{action}:external_fixed_ips"))?;
     if fields.qos_policy_id.is_some() {
         return Err(bad_request("router", "there are no QoS policies in this cloud"));
     }

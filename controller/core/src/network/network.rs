@@ -9,11 +9,10 @@ use updraft_store::network::{network, subnet};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateNetwork, UpdateNetwork};
 
-use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
+use super::access::{admin_attribute, forbidden, may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{found, invalid_attribute, invalid_input, network_not_found};
 use super::{dhcp, input, quota, security_group};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Types of network that there are: inside the cloud, and what the uplink carries.
@@ -38,8 +37,21 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateNetwork>) 
 }
 
 fn read(caller: &Caller, request: CreateNetwork, now: Timestamp) -> Result<Network> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
-    may_create(caller, &project_id, &request)?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_network")?;
+    admin_attribute(caller, request.shared.filter(|shared| *shared).as_ref(), "create_network:shared")?;
+    admin_attribute(
+        caller,
+        request.external.filter(|external| *external).as_ref(),
+        "create_network:router:external",
+    )?;
+    admin_attribute(
+        caller,
+        request.is_default.filter(|default| *default).as_ref(),
+        "create_network:is_default",
+    )?;
+    admin_attribute(caller, request.network_type.as_ref(), "create_network:provider:network_type")?;
+    admin_attribute(caller, request.physical_network.as_ref(), "create_network:provider:physical_network")?;
+    admin_attribute(caller, request.segmentation_id.as_ref(), "create_network:provider:segmentation_id")?;
     let external = request.external.unwrap_or(false);
     let network_type = request.network_type.unwrap_or_else(|| if external { "flat" } else { "local" }.into());
     if !NETWORK_TYPES.contains(&network_type.as_str()) || request.segmentation_id.is_some() {
@@ -67,43 +79,6 @@ fn read(caller: &Caller, request: CreateNetwork, now: Timestamp) -> Result<Netwo
     })
 }
 
-/// By the rule for networks, and those for the attributes that are not as they are by default.
-fn may_create(caller: &Caller, project_id: &str, request: &CreateNetwork) -> Result<()> {
-    let target =
-        Target { shared: request.shared, external: request.external, ..Target::of_project(project_id) };
-    let set = [
-        (true, "create_network"),
-        (request.shared == Some(true), "create_network:shared"),
-        (request.external == Some(true), "create_network:router:external"),
-        (request.is_default == Some(true), "create_network:is_default"),
-        (request.network_type.is_some(), "create_network:provider:network_type"),
-        (request.physical_network.is_some(), "create_network:provider:physical_network"),
-        (request.segmentation_id.is_some(), "create_network:provider:segmentation_id"),
-        (request.port_security_enabled == Some(false), "create_network:port_security_enabled"),
-        (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_network:tags"),
-    ];
-    attributes(caller, &target, &set)
-}
-
-pub(super) fn target(network: &Network) -> Target<'_> {
-    Target {
-        shared: Some(network.shared),
-        external: Some(network.external),
-        ..Target::of_project(&network.project_id)
-    }
-}
-
-/// The attributes that the caller is not shown.
-pub fn hidden(caller: &Caller, network: &Network) -> Vec<&'static str> {
-    let rules = [
-        ("provider:network_type", "get_network:provider:network_type"),
-        ("provider:physical_network", "get_network:provider:physical_network"),
-        ("provider:segmentation_id", "get_network:provider:segmentation_id"),
-        ("tags", "get_network:tags"),
-    ];
-    hidden_by(caller, &target(network), &rules)
-}
-
 /// 0 and absent mean the default.
 fn mtu(requested: Option<i64>) -> Result<Option<u16>> {
     let Some(requested) = requested.filter(|mtu| *mtu != 0) else { return Ok(None) };
@@ -116,41 +91,34 @@ fn mtu(requested: Option<i64>) -> Result<Option<u16>> {
 
 /// The network, if the caller sees it: their own, a shared or an external one.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Network> {
+    scope(caller, "get_network")?;
     visible(&mut core.read().await?, caller, id).await
 }
 
 /// The same inside a transaction.
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Network> {
     let network = network::get(conn, id).await?;
-    let seen = network.filter(|network| {
-        let is_offered = network.shared || network.external || reaches(caller, &network.project_id);
-        is_offered && caller.may("get_network", &target(network))
-    });
+    let seen =
+        network.filter(|network| network.shared || network.external || caller.sees(&network.project_id));
     found(seen, || network_not_found(id))
 }
 
 /// Networks that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: NetworkFilter) -> Result<Vec<Network>> {
     let filter = NetworkFilter { visible_to: scope(caller, "get_network")?, ..filter };
-    let mut networks = network::list(&mut core.read().await?, &filter).await?;
-    networks.retain(|network| caller.may("get_network", &target(network)));
-    Ok(networks)
+    Ok(network::list(&mut core.read().await?, &filter).await?)
 }
 
 /// Changes a network.
 pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateNetwork) -> Result<Network> {
+    admin_attribute(caller, request.shared.as_ref(), "update_network:shared")?;
+    admin_attribute(caller, request.external.as_ref(), "update_network:router:external")?;
+    admin_attribute(caller, request.is_default.as_ref(), "update_network:is_default")?;
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut network = visible(tx, &caller, &id).await?;
-            let set = [
-                (true, "update_network"),
-                (request.shared.is_some(), "update_network:shared"),
-                (request.external.is_some(), "update_network:router:external"),
-                (request.is_default.is_some(), "update_network:is_default"),
-                (request.port_security_enabled.is_some(), "update_network:port_security_enabled"),
-            ];
-            attributes(&caller, &target(&network), &set)?;
+            may_change(&caller, &network.project_id, "update_network")?;
             if network.shared && request.shared == Some(false) {
                 check_unshared(tx, &network).await?;
             }
@@ -221,7 +189,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     change(core, move |tx| {
         Box::pin(async move {
             let network = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_network", &target(&network))?;
+            may_change(&caller, &network.project_id, "delete_network")?;
             let ports = ports_of(tx, &id).await?;
             let (own, others): (Vec<_>, Vec<_>) = ports.into_iter().partition(dhcp::is_dhcp);
             if !others.is_empty() {
@@ -247,4 +215,9 @@ fn in_use(id: &str, ports: &[Port]) -> Error {
         ids.join(", ")
     );
     Error::conflict("NetworkInUse", message)
+}
+
+/// May plug a port into the network: its owner, anybody if it is shared. External networks are for routers.
+pub(super) fn may_plug(caller: &Caller, network: &Network) -> Result<()> {
+    if network.shared || caller.sees(&network.project_id) { Ok(()) } else { Err(forbidden("create_port")) }
 }

@@ -1,26 +1,20 @@
 //! Ports: making, reading and deleting them. [`super::port_update`] changes them.
 
-use std::collections::{BTreeSet, HashMap};
-
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
 use updraft_model::network::{
     AddressPair, ExtraDhcpOption, Network, Port, PortStatus, Refusal, Standard, device_owner,
 };
-use updraft_store::network::network::{self, NetworkFilter};
 pub use updraft_store::network::port::PortFilter;
 use updraft_store::network::{floating_ip, port};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{AddressPairFields, CreatePort, DhcpOptionFields, FixedIpFields};
 
-use super::access::{
-    attributes, forbidden, hidden as hidden_by, in_network, is_admin, owner_of_new, reaches, scope,
-};
+use super::access::{admin_attribute, forbidden, is_admin, may_change, owner_of_new, scope};
 use super::address::{self, Allocation};
 use super::change::change;
-use super::error::{found, invalid_attribute, invalid_input, network_not_found, port_not_found};
+use super::error::{found, invalid_attribute, invalid_input, port_not_found};
 use super::{input, quota, security_group};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 pub use super::port_update::update;
@@ -54,9 +48,10 @@ pub(super) async fn create_in(
     request: CreatePort,
     now: Timestamp,
 ) -> Result<Port> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_port")?;
     let network = super::network::visible(tx, caller, &request.network_id).await?;
-    may_create(caller, &project_id, &network, &request)?;
+    super::network::may_plug(caller, &network)?;
+    check_rights(caller, &network, &request)?;
     quota::check(tx, &project_id, "port").await?;
     let wanted_mac = request.mac_address.as_deref().filter(|mac| !mac.is_empty());
     let wanted_mac = wanted_mac.map(|text| input::mac("mac_address", text)).transpose()?;
@@ -102,47 +97,60 @@ pub(super) async fn create_in(
     Ok(port)
 }
 
-/// By the rule for ports, and those for the attributes that the request says: what only the network's owner, or only a
-/// service, may choose.
-fn may_create(caller: &Caller, project_id: &str, network: &Network, request: &CreatePort) -> Result<()> {
-    check_device_owner(caller, request.device_owner.as_deref(), "create_port:device_owner")?;
-    let device_owner = request.device_owner.as_deref();
-    let target = Target { device_owner, ..in_network(project_id, network) };
-    let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let fixed_ips = request.fixed_ips.as_deref().unwrap_or_default();
-    let pairs = request.allowed_address_pairs.as_deref().unwrap_or_default();
-    let set = [
-        (true, "create_port"),
-        (is_said(&request.device_id), "create_port:device_id"),
-        (is_said(&request.device_owner), "create_port:device_owner"),
-        (request.mac_address.is_some(), "create_port:mac_address"),
-        (request.fixed_ips.is_some(), "create_port:fixed_ips"),
-        (names_address(fixed_ips), "create_port:fixed_ips:ip_address"),
-        (fixed_ips.iter().any(|one| one.subnet_id.is_some()), "create_port:fixed_ips:subnet_id"),
-        (request.port_security_enabled.is_some(), "create_port:port_security_enabled"),
-        (is_said(&request.host_id), "create_port:binding:host_id"),
-        (request.profile.as_ref().is_some_and(|it| !it.is_empty()), "create_port:binding:profile"),
-        (request.vnic_type.as_deref().is_some_and(|it| it != VNIC_TYPE), "create_port:binding:vnic_type"),
-        (!pairs.is_empty(), "create_port:allowed_address_pairs"),
-        (!pairs.is_empty(), "create_port:allowed_address_pairs:ip_address"),
-        (
-            pairs.iter().any(|pair| pair.mac_address.is_some()),
-            "create_port:allowed_address_pairs:mac_address",
-        ),
-        (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_port:tags"),
-    ];
-    attributes(caller, &target, &set)
+/// What only the network's owner, or only an administrator, may choose.
+fn check_rights(caller: &Caller, network: &Network, request: &CreatePort) -> Result<()> {
+    check_device_owner(caller, request.device_owner.as_deref(), "create_port")?;
+    admin_attribute(caller, request.host_id.as_ref(), "create_port:binding:host_id")?;
+    admin_attribute(
+        caller,
+        request.profile.as_ref().filter(|it| !it.is_empty()),
+        "create_port:binding:profile",
+    )?;
+    let owns_network = caller.sees(&network.project_id);
+    let chosen = Chosen {
+        mac: request.mac_address.is_some(),
+        address: names_address(request.fixed_ips.as_deref()),
+        port_security: request.port_security_enabled.is_some(),
+        pairs: request.allowed_address_pairs.as_ref().is_some_and(|pairs| !pairs.is_empty()),
+    };
+    chosen.check(owns_network, "create_port")
 }
 
-pub(super) fn names_address(fixed_ips: &[FixedIpFields]) -> bool {
-    fixed_ips.iter().any(|one| one.ip_address.is_some())
+/// What a request chooses by itself that, in somebody else's network, could be used against others.
+pub(super) struct Chosen {
+    pub mac: bool,
+    pub address: bool,
+    pub port_security: bool,
+    pub pairs: bool,
 }
 
-/// `network:…` marks the cloud's own ports, which are trusted: no tenant may write it (CVE-2015-5240), whatever rules
-/// say, not even in a network of its own.
-pub(super) fn check_device_owner(caller: &Caller, owner: Option<&str>, rule: &str) -> Result<()> {
+impl Chosen {
+    pub fn check(&self, owns_network: bool, action: &str) -> Result<()> {
+        let choices = [
+            (self.mac, "mac_address"),
+            (self.address, "fixed_ips:ip_address"),
+            (self.port_security, "port_security_enabled"),
+            (self.pairs, "allowed_address_pairs"),
+        ];
+        match choices.into_iter().find(|(chosen, _)| *chosen && !owns_network) {
+            Some((_, attribute)) => Err(forbidden(&format!("{action}:{attribute}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(super) fn names_address(fixed_ips: Option<&[FixedIpFields]>) -> bool {
+    fixed_ips.is_some_and(|wanted| wanted.iter().any(|one| one.ip_address.is_some()))
+}
+
+/// `network:…` marks the cloud's own ports, which are trusted: no tenant may write it (CVE-2015-5240).
+pub(super) fn check_device_owner(caller: &Caller, owner: Option<&str>, action: &str) -> Result<()> {
     let is_of_the_cloud = owner.is_some_and(|owner| owner.starts_with(device_owner::CLOUD_PREFIX));
-    if is_of_the_cloud && !is_admin(caller) { Err(forbidden(rule)) } else { Ok(()) }
+    if is_of_the_cloud && !is_admin(caller) {
+        Err(forbidden(&format!("{action}:device_owner")))
+    } else {
+        Ok(())
+    }
 }
 
 pub(super) fn vnic_type(requested: Option<String>) -> Result<String> {
@@ -239,60 +247,25 @@ pub(super) fn dhcp_options(options: Vec<DhcpOptionFields>) -> Result<Vec<ExtraDh
 
 /// The port, if the caller sees it: their own, or one in a network of their own.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Port> {
-    Ok(visible(&mut core.read().await?, caller, id).await?.0)
+    scope(caller, "get_port")?;
+    visible(&mut core.read().await?, caller, id).await
 }
 
-/// The same inside a transaction, with its network.
-pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<(Port, Network)> {
+/// The same inside a transaction.
+pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Port> {
     let port = found(port::get(conn, id).await?, || port_not_found(id))?;
-    let network = found(network::get(conn, &port.network_id).await?, || network_not_found(&port.network_id))?;
-    let is_offered = reaches(caller, &port.project_id) || reaches(caller, &network.project_id);
-    let seen = is_offered && caller.may("get_port", &target(&port, &network));
-    if seen { Ok((port, network)) } else { Err(port_not_found(id)) }
-}
-
-pub(super) fn target<'a>(port: &'a Port, network: &'a Network) -> Target<'a> {
-    Target { device_owner: Some(&port.device_owner), ..in_network(&port.project_id, network) }
+    if caller.sees(&port.project_id) {
+        return Ok(port);
+    }
+    let network = updraft_store::network::network::get(conn, &port.network_id).await?;
+    let seen = network.is_some_and(|network| caller.sees(&network.project_id));
+    if seen { Ok(port) } else { Err(port_not_found(id)) }
 }
 
 /// Ports that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: PortFilter) -> Result<Vec<Port>> {
     let filter = PortFilter { visible_to: scope(caller, "get_port")?, ..filter };
-    let mut conn = core.read().await?;
-    let mut ports = port::list(&mut conn, &filter).await?;
-    let networks = networks_of(&mut conn, &ports).await?;
-    ports.retain(|port| {
-        let network = networks.get(&port.network_id);
-        network.is_some_and(|network| caller.may("get_port", &target(port, network)))
-    });
-    Ok(ports)
-}
-
-/// The networks of these ports, by their ids.
-async fn networks_of(conn: &mut Conn, ports: &[Port]) -> Result<HashMap<String, Network>> {
-    let ids: BTreeSet<String> = ports.iter().map(|port| port.network_id.clone()).collect();
-    let filter = NetworkFilter { ids: Some(ids.into_iter().collect()), ..NetworkFilter::default() };
-    let networks = network::list(conn, &filter).await?;
-    Ok(networks.into_iter().map(|network| (network.id.clone(), network)).collect())
-}
-
-/// The attributes that somebody may be kept from, with their rules.
-const SHOWN_BY_RULES: [(&str, &str); 5] = [
-    ("binding:host_id", "get_port:binding:host_id"),
-    ("binding:profile", "get_port:binding:profile"),
-    ("binding:vif_type", "get_port:binding:vif_type"),
-    ("binding:vif_details", "get_port:binding:vif_details"),
-    ("tags", "get_port:tags"),
-];
-
-/// The attributes of each that the caller is not shown.
-pub async fn hidden(core: &Core, caller: &Caller, ports: &[Port]) -> Result<Vec<Vec<&'static str>>> {
-    let networks = networks_of(&mut core.read().await?, ports).await?;
-    let of_one = |port: &Port| match networks.get(&port.network_id) {
-        Some(network) => hidden_by(caller, &target(port, network), &SHOWN_BY_RULES),
-        None => SHOWN_BY_RULES.iter().map(|(name, _)| *name).collect(),
-    };
-    Ok(ports.iter().map(of_one).collect())
+    Ok(port::list(&mut core.read().await?, &filter).await?)
 }
 
 /// Deletes a port; 409 for those of routers, floating IPs and DHCP, which go with what they belong to.
@@ -300,8 +273,12 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
-            let (port, network) = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_port", &target(&port, &network))?;
+            let port = visible(tx, &caller, &id).await?;
+            let network = updraft_store::network::network::get(tx, &port.network_id).await?;
+            if !network.is_some_and(|network| caller.sees(&network.project_id)) {
+                may_change(&caller, &port.project_id, "delete_port")?;
+            }
+            crate::policy::require_member(&caller).map_err(|_| forbidden("delete_port"))?;
             if port.is_of_the_cloud() {
                 let message = format!(
                     "Port {id} cannot be deleted directly via the port API: has device owner {}.",

@@ -1,19 +1,18 @@
 //! Changing a port.
 
 use updraft_model::network::{Network, Port};
-use updraft_store::Tx;
 use updraft_store::network::{floating_ip, port};
+use updraft_store::{Conn, Tx};
 use updraft_wire::network::UpdatePort;
 
-use super::access::attributes;
+use super::access::{admin_attribute, may_change};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::port::{
-    address_pairs, check_device_owner, check_security, dhcp_options, names_address, target, visible,
+    Chosen, address_pairs, check_device_owner, check_security, dhcp_options, names_address, visible,
     vnic_type,
 };
 use super::{input, security_group};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Changes a port.
@@ -21,7 +20,12 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdatePort)
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
-            let (mut port, network) = visible(tx, &caller, &id).await?;
+            let mut port = visible(tx, &caller, &id).await?;
+            let network = network_of(tx, &port).await?;
+            if !caller.sees(&network.project_id) {
+                may_change(&caller, &port.project_id, "update_port")?;
+            }
+            crate::policy::require_member(&caller).map_err(|_| super::access::forbidden("update_port"))?;
             check_rights(&caller, &network, &port, &request)?;
             apply_addresses(tx, &mut port, &request).await?;
             apply_security(tx, &caller, &mut port, &request).await?;
@@ -35,33 +39,22 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdatePort)
     .await
 }
 
+async fn network_of(conn: &mut Conn, port: &Port) -> Result<Network> {
+    let network = updraft_store::network::network::get(conn, &port.network_id).await?;
+    network.ok_or_else(|| super::error::network_not_found(&port.network_id))
+}
+
 fn check_rights(caller: &Caller, network: &Network, port: &Port, request: &UpdatePort) -> Result<()> {
-    check_device_owner(caller, request.device_owner.as_deref(), "update_port:device_owner")?;
-    // Rules judge the owner of the device that the port is to have.
-    let device_owner = Some(request.device_owner.as_deref().unwrap_or(&port.device_owner));
-    let target = Target { device_owner, ..target(port, network) };
-    let fixed_ips = request.fixed_ips.as_deref().unwrap_or_default();
-    let pairs = request.allowed_address_pairs.as_ref().and_then(Option::as_deref).unwrap_or_default();
-    let set = [
-        (true, "update_port"),
-        (request.device_id.is_some(), "update_port:device_id"),
-        (request.device_owner.is_some(), "update_port:device_owner"),
-        (request.mac_address.is_some(), "update_port:mac_address"),
-        (request.fixed_ips.is_some(), "update_port:fixed_ips"),
-        (names_address(fixed_ips), "update_port:fixed_ips:ip_address"),
-        (fixed_ips.iter().any(|one| one.subnet_id.is_some()), "update_port:fixed_ips:subnet_id"),
-        (request.port_security_enabled.is_some(), "update_port:port_security_enabled"),
-        (request.host_id.is_some(), "update_port:binding:host_id"),
-        (request.profile.is_some(), "update_port:binding:profile"),
-        (request.vnic_type.is_some(), "update_port:binding:vnic_type"),
-        (request.allowed_address_pairs.is_some(), "update_port:allowed_address_pairs"),
-        (!pairs.is_empty(), "update_port:allowed_address_pairs:ip_address"),
-        (
-            pairs.iter().any(|pair| pair.mac_address.is_some()),
-            "update_port:allowed_address_pairs:mac_address",
-        ),
-    ];
-    attributes(caller, &target, &set)?;
+    check_device_owner(caller, request.device_owner.as_deref(), "update_port")?;
+    admin_attribute(caller, request.host_id.as_ref(), "update_port:binding:host_id")?;
+    admin_attribute(caller, request.profile.as_ref(), "update_port:binding:profile")?;
+    let chosen = Chosen {
+        mac: request.mac_address.is_some(),
+        address: names_address(request.fixed_ips.as_deref()),
+        port_security: request.port_security_enabled.is_some(),
+        pairs: matches!(&request.allowed_address_pairs, Some(Some(pairs)) if !pairs.is_empty()),
+    };
+    chosen.check(caller.sees(&network.project_id), "update_port")?;
     let changes = |new: &Option<String>, old: &str| new.as_deref().is_some_and(|new| new != old);
     let plugged = changes(&request.mac_address, &port.mac.to_string())
         || changes(&request.device_id, &port.device_id)

@@ -6,6 +6,7 @@ use updraft_model::network::{QUOTAS, QuotaResource, UNLIMITED};
 use updraft_store::network::quota;
 use updraft_store::{Conn, Tx};
 
+use super::access::{forbidden, is_admin};
 use super::error::invalid_attribute;
 use crate::policy::Target;
 use crate::{Caller, Core, Error, ErrorKind, Result};
@@ -33,23 +34,18 @@ async fn limits(conn: &mut Conn, project_id: &str) -> Result<BTreeMap<String, i6
     Ok(limits)
 }
 
-/// What a project has for which nothing was set.
-pub fn defaults_for(caller: &Caller, project_id: &str) -> Result<BTreeMap<String, i64>> {
-    may_see(caller, project_id)?;
-    Ok(defaults())
-}
-
-fn defaults() -> BTreeMap<String, i64> {
+/// The limits of a project that has none of its own.
+pub fn defaults() -> BTreeMap<String, i64> {
     QUOTAS.iter().map(|resource| (resource.name.to_owned(), resource.default_limit)).collect()
 }
 
 /// A project may read its own limits whatever its roles; Neutron asks no rule for that.
 fn may_see(caller: &Caller, project_id: &str) -> Result<()> {
     let is_own = caller.project_id.as_deref() == Some(project_id);
-    if is_own { Ok(()) } else { caller.enforce("get_quota", &Target::of_project(project_id)) }
+    if is_own || is_admin(caller) { Ok(()) } else { Err(forbidden("get_quota")) }
 }
 
-/// A project's limits.
+/// A project's limits: the caller's own, or anybody's for administrators.
 pub async fn get(core: &Core, caller: &Caller, project_id: &str) -> Result<BTreeMap<String, i64>> {
     may_see(caller, project_id)?;
     limits(&mut core.read().await?, project_id).await
@@ -67,9 +63,11 @@ pub async fn usage(core: &Core, caller: &Caller, project_id: &str) -> Result<BTr
     Ok(usage)
 }
 
-/// The projects whose limits were set.
+/// The projects whose limits an administrator has set.
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<(String, BTreeMap<String, i64>)>> {
-    caller.enforce("get_quota", &Target::default())?;
+    if !is_admin(caller) {
+        return Err(forbidden("get_quota"));
+    }
     let mut conn = core.read().await?;
     let mut quotas = Vec::new();
     for project in quota::projects(&mut conn).await? {
@@ -79,15 +77,16 @@ pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<(String, BTreeMap<
     Ok(quotas)
 }
 
-/// Sets limits; by default for administrators. 400 below what is in use, unless `force` is said.
+/// Sets limits; for administrators.
 pub async fn update(
     core: &Core,
     caller: &Caller,
     project_id: &str,
     change: BTreeMap<String, i64>,
-    force: bool,
 ) -> Result<BTreeMap<String, i64>> {
-    caller.enforce("update_quota", &Target::of_project(project_id))?;
+    if !caller.may("update_quota", &Target::own(caller)) {
+        return Err(forbidden("update_quota"));
+    }
     for (resource, limit) in &change {
         if QuotaResource::by_name(resource).is_none() {
             return Err(Error::bad_request(
@@ -103,13 +102,6 @@ pub async fn update(
     core.write(move |tx| {
         Box::pin(async move {
             for (resource, limit) in change {
-                let used = quota::in_use(tx, &project_id, &resource).await?;
-                if limit != UNLIMITED && limit < used && !force {
-                    let message = format!(
-                        "Quota limit {limit} for {resource} must be greater than or equal to already used {used}"
-                    );
-                    return Err(Error::bad_request("HTTPBadRequest", message));
-                }
                 quota::set(tx, &project_id, &resource, limit).await?;
             }
             limits(tx, &project_id).await
@@ -118,9 +110,11 @@ pub async fn update(
     .await
 }
 
-/// Gives the project the default limits again; by default for administrators.
+/// Gives the project the default limits again; for administrators.
 pub async fn reset(core: &Core, caller: &Caller, project_id: &str) -> Result<()> {
-    caller.enforce("delete_quota", &Target::of_project(project_id))?;
+    if !caller.may("delete_quota", &Target::own(caller)) {
+        return Err(forbidden("delete_quota"));
+    }
     let project_id = project_id.to_owned();
     core.write(move |tx| Box::pin(async move { Ok(quota::reset(tx, &project_id).await?) })).await
 }

@@ -11,11 +11,10 @@ use updraft_store::network::subnet;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateRouter, RouteFields, UpdateRouter};
 
-use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
+use super::access::{may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{bad_request, found, router_not_found};
 use super::{gateway, input, quota};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Makes routers, all or none.
@@ -34,14 +33,7 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateRouter>) -
 }
 
 async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRouter, now: Timestamp) -> Result<Router> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
-    let set = [
-        (true, "create_router"),
-        (request.distributed.is_some(), "create_router:distributed"),
-        (request.ha.is_some(), "create_router:ha"),
-        (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_router:tags"),
-    ];
-    attributes(caller, &Target::of_project(&project_id), &set)?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_router")?;
     check_kind(request.distributed, request.ha)?;
     quota::check(tx, &project_id, "router").await?;
     let mut router = Router {
@@ -58,7 +50,6 @@ async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRouter, now: Ti
     };
     router::insert(tx, &router).await?;
     if let Some(fields) = request.external_gateway_info {
-        gateway::may_create(caller, &router, &fields)?;
         gateway::set(tx, caller, &mut router, fields, now).await?;
     }
     router.routes = read_routes(tx, &router, &request.routes.unwrap_or_default()).await?;
@@ -76,32 +67,20 @@ fn check_kind(distributed: Option<bool>, ha: Option<bool>) -> Result<()> {
 
 /// The router, if it is the caller's.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Router> {
+    scope(caller, "get_router")?;
     visible(&mut core.read().await?, caller, id).await
 }
 
 /// The same inside a transaction.
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Router> {
-    let router = router::get(conn, id)
-        .await?
-        .filter(|router| reaches(caller, &router.project_id) && caller.may("get_router", &target(router)));
+    let router = router::get(conn, id).await?.filter(|router| caller.sees(&router.project_id));
     found(router, || router_not_found(id))
 }
 
 /// Routers that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: RouterFilter) -> Result<Vec<Router>> {
     let filter = RouterFilter { project_id: scope(caller, "get_router")?, ..filter };
-    let mut routers = router::list(&mut core.read().await?, &filter).await?;
-    routers.retain(|router| caller.may("get_router", &target(router)));
-    Ok(routers)
-}
-
-pub(super) fn target(router: &Router) -> Target<'_> {
-    Target::of_project(&router.project_id)
-}
-
-/// The attributes that the caller is not shown.
-pub fn hidden(caller: &Caller, router: &Router) -> Vec<&'static str> {
-    hidden_by(caller, &target(router), &[("tags", "get_router:tags")])
+    Ok(router::list(&mut core.read().await?, &filter).await?)
 }
 
 /// The ports by which the router is joined to subnets.
@@ -116,20 +95,12 @@ pub(super) async fn interfaces(conn: &mut Conn, id: &str) -> Result<Vec<Port>> {
 
 /// Changes a router: its name, its gateway, its routes.
 pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRouter) -> Result<Router> {
+    check_kind(request.distributed, request.ha)?;
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
-            let set = [
-                (true, "update_router"),
-                (request.distributed.is_some(), "update_router:distributed"),
-                (request.ha.is_some(), "update_router:ha"),
-            ];
-            attributes(&caller, &target(&router), &set)?;
-            check_kind(request.distributed, request.ha)?;
-            if let Some(fields) = &request.external_gateway_info {
-                gateway::may_update(&caller, &router, fields.as_ref())?;
-            }
+            may_change(&caller, &router.project_id, "update_router")?;
             input::replace_text("name", &mut router.name, request.name)?;
             input::replace_text("description", &mut router.standard.description, request.description)?;
             router.admin_state_up = request.admin_state_up.unwrap_or(router.admin_state_up);
@@ -153,7 +124,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRoute
 
 /// `add_extraroutes`: these routes beside those that there are.
 pub async fn add_routes(core: &Core, caller: &Caller, id: &str, routes: Vec<RouteFields>) -> Result<Router> {
-    change_routes(core, caller, id, "add_extraroutes", routes, |known, given| {
+    change_routes(core, caller, id, routes, |known, given| {
         known.retain(|route| !given.contains(route));
         known.extend(given);
     })
@@ -167,17 +138,13 @@ pub async fn remove_routes(
     id: &str,
     routes: Vec<RouteFields>,
 ) -> Result<Router> {
-    change_routes(core, caller, id, "remove_extraroutes", routes, |known, given| {
-        known.retain(|route| !given.contains(route));
-    })
-    .await
+    change_routes(core, caller, id, routes, |known, given| known.retain(|route| !given.contains(route))).await
 }
 
 async fn change_routes(
     core: &Core,
     caller: &Caller,
     id: &str,
-    rule: &'static str,
     routes: Vec<RouteFields>,
     combine: fn(&mut Vec<HostRoute>, Vec<HostRoute>),
 ) -> Result<Router> {
@@ -186,7 +153,7 @@ async fn change_routes(
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
-            caller.enforce(rule, &target(&router))?;
+            may_change(&caller, &router.project_id, "update_router")?;
             let mut routes = router.routes.clone();
             combine(&mut routes, given);
             check_routes(tx, &router, &routes).await?;
@@ -246,7 +213,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_router", &target(&router))?;
+            may_change(&caller, &router.project_id, "delete_router")?;
             let filter =
                 FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };
             let in_use =

@@ -8,11 +8,11 @@ use updraft_store::network::floating_ip::{self, FloatingIpFilter};
 use updraft_store::network::{port, router as router_store, subnet};
 use updraft_wire::network::{FixedIpFields, InterfaceFields};
 
-use super::access::{forbidden, is_admin};
+use super::access::{forbidden, is_admin, may_change};
 use super::address::{self, Allocation};
 use super::change::change;
 use super::error::{bad_request, subnet_not_found};
-use super::router::{interfaces, target, visible};
+use super::router::{interfaces, visible};
 use super::{dhcp, gateway};
 use crate::{Caller, Core, Error, Result};
 
@@ -34,7 +34,7 @@ pub async fn add(
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &router_id).await?;
-            caller.enforce("add_router_interface", &target(&router))?;
+            may_change(&caller, &router.project_id, "add_router_interface")?;
             let port = match (request.subnet_id, request.port_id) {
                 (Some(subnet_id), None) => add_subnet(tx, &caller, &router, &subnet_id, now).await?,
                 (None, Some(port_id)) => add_port(tx, &caller, &router, &port_id, now).await?,
@@ -56,7 +56,7 @@ pub async fn add(
 async fn add_subnet(tx: &mut Tx, caller: &Caller, router: &Router, id: &str, now: Timestamp) -> Result<Port> {
     let (subnet, network) = super::subnet::visible(tx, caller, id).await?;
     // The gateway's address of somebody else's network would let the caller take its traffic.
-    if caller.project_id.as_deref() != Some(&network.project_id) && !is_admin(caller) {
+    if !caller.sees(&network.project_id) {
         return Err(forbidden("add_router_interface"));
     }
     let Some(gateway) = subnet.gateway_ip else {
@@ -77,7 +77,7 @@ async fn add_subnet(tx: &mut Tx, caller: &Caller, router: &Router, id: &str, now
 }
 
 async fn add_port(tx: &mut Tx, caller: &Caller, router: &Router, id: &str, now: Timestamp) -> Result<Port> {
-    let (mut port, _) = super::port::visible(tx, caller, id).await?;
+    let mut port = super::port::visible(tx, caller, id).await?;
     // A port of another project would open that project's network to the router's owner (CVE-2014-0056).
     if port.project_id != router.project_id && !is_admin(caller) {
         return Err(super::error::port_not_found(id));
@@ -137,7 +137,7 @@ pub async fn remove(
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &router_id).await?;
-            caller.enforce("remove_router_interface", &target(&router))?;
+            may_change(&caller, &router.project_id, "remove_router_interface")?;
             let port = find(tx, &router, &request).await?;
             check_removable(tx, &router, &port).await?;
             port::delete(tx, &port.id).await?;

@@ -1,22 +1,18 @@
 //! Security group rules. They never change: clients delete one and make another.
 
-use std::collections::{BTreeSet, HashMap};
-
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
 use updraft_model::network::{RemotePeer, RuleRequest, RuleSpec, SecurityGroup, SecurityGroupRule, Standard};
 use updraft_store::network::security_group;
 pub use updraft_store::network::security_group::RuleFilter;
-use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::CreateRule;
 
-use super::access::{owner_of_new, scope};
+use super::access::{may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{found, invalid_input, rule_not_found};
 use super::security_group::visible as visible_group;
 use super::{input, quota};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Makes rules, all or none.
@@ -44,10 +40,10 @@ async fn create_one(
     request: CreateRule,
     now: Timestamp,
 ) -> Result<SecurityGroupRule> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_security_group_rule")?;
     let spec = read(&request)?;
     let group = visible_group(tx, caller, &request.security_group_id).await?;
-    caller.enforce("create_security_group_rule", &target(&project_id, &group.project_id))?;
+    may_change(caller, &group.project_id, "create_security_group_rule")?;
     if let RemotePeer::Group(remote) = &spec.remote {
         visible_group(tx, caller, remote).await?;
     }
@@ -98,50 +94,32 @@ async fn touch(tx: &mut Tx, mut group: SecurityGroup, now: Timestamp) -> Result<
     Ok(security_group::update(tx, &group).await?)
 }
 
-/// A rule of this project in a group of that one.
-fn target<'a>(project_id: &'a str, group_project_id: &'a str) -> Target<'a> {
-    Target { security_group_project_id: Some(group_project_id), ..Target::of_project(project_id) }
-}
-
 /// The rule, if it, or its group, is the caller's.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<SecurityGroupRule> {
-    visible(&mut core.read().await?, caller, id).await
+    let project_id = scope(caller, "get_security_group_rule")?;
+    visible(&mut core.read().await?, project_id, id).await
 }
 
-async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<SecurityGroupRule> {
-    let filter = RuleFilter { ids: Some(vec![id.to_owned()]), ..RuleFilter::default() };
-    found(seen(conn, caller, filter).await?.pop(), || rule_not_found(id))
+async fn visible(conn: &mut Conn, project_id: Option<String>, id: &str) -> Result<SecurityGroupRule> {
+    let filter = RuleFilter { ids: Some(vec![id.to_owned()]), project_id, ..RuleFilter::default() };
+    found(security_group::list_rules(conn, &filter).await?.pop(), || rule_not_found(id))
 }
 
 /// Rules that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: RuleFilter) -> Result<Vec<SecurityGroupRule>> {
-    seen(&mut core.read().await?, caller, filter).await
-}
-
-async fn seen(conn: &mut Conn, caller: &Caller, filter: RuleFilter) -> Result<Vec<SecurityGroupRule>> {
     let filter = RuleFilter { project_id: scope(caller, "get_security_group_rule")?, ..filter };
-    let mut rules = security_group::list_rules(conn, &filter).await?;
-    let ids: BTreeSet<String> = rules.iter().map(|rule| rule.group_id.clone()).collect();
-    let of_rules =
-        SecurityGroupFilter { ids: Some(ids.into_iter().collect()), ..SecurityGroupFilter::default() };
-    let groups = security_group::list(conn, &of_rules).await?;
-    let owners: HashMap<&str, &str> =
-        groups.iter().map(|group| (group.id.as_str(), group.project_id.as_str())).collect();
-    rules.retain(|rule| {
-        let owner = owners.get(rule.group_id.as_str());
-        owner.is_some_and(|owner| caller.may("get_security_group_rule", &target(&rule.project_id, owner)))
-    });
-    Ok(rules)
+    Ok(security_group::list_rules(&mut core.read().await?, &filter).await?)
 }
 
 /// Deletes a rule. Connections that only it allowed end with the next packet.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
+    let project_id = scope(caller, "delete_security_group_rule")?;
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
-            let rule = visible(tx, &caller, &id).await?;
+            let rule = visible(tx, project_id, &id).await?;
             let group = visible_group(tx, &caller, &rule.group_id).await?;
-            caller.enforce("delete_security_group_rule", &target(&rule.project_id, &group.project_id))?;
+            may_change(&caller, &group.project_id, "delete_security_group_rule")?;
             security_group::delete_rule(tx, &id).await?;
             touch(tx, group, now).await
         })

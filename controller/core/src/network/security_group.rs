@@ -11,11 +11,10 @@ pub use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, StoreErrorKind, Tx};
 use updraft_wire::network::{CreateSecurityGroup, UpdateSecurityGroup};
 
-use super::access::{attributes, hidden as hidden_by, is_admin, owner_of_new, reaches, scope};
+use super::access::{is_admin, may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{found, group_not_found};
 use super::{input, quota};
-use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// The project's default group, made if this is its first use; answers its id. Its rules: everything out, and in from
@@ -94,12 +93,7 @@ pub async fn create(
 }
 
 fn read(caller: &Caller, request: CreateSecurityGroup, now: Timestamp) -> Result<SecurityGroup> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
-    let set = [
-        (true, "create_security_group"),
-        (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_security_group:tags"),
-    ];
-    attributes(caller, &Target::of_project(&project_id), &set)?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_security_group")?;
     let name = input::text("name", request.name)?;
     if name.eq_ignore_ascii_case(DEFAULT_GROUP_NAME) {
         let message = "Default security group already exists.";
@@ -113,14 +107,13 @@ fn read(caller: &Caller, request: CreateSecurityGroup, now: Timestamp) -> Result
 
 /// The group, if it is the caller's.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<SecurityGroup> {
+    scope(caller, "get_security_group")?;
     visible(&mut core.read().await?, caller, id).await
 }
 
 /// The same inside a transaction.
 pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<SecurityGroup> {
-    let group = security_group::get(conn, id).await?.filter(|group| {
-        reaches(caller, &group.project_id) && caller.may("get_security_group", &target(group))
-    });
+    let group = security_group::get(conn, id).await?.filter(|group| caller.sees(&group.project_id));
     found(group, || group_not_found(id))
 }
 
@@ -129,19 +122,7 @@ pub async fn list(core: &Core, caller: &Caller, filter: SecurityGroupFilter) -> 
     let project_id = scope(caller, "get_security_group")?;
     first_use(core, caller).await?;
     let filter = SecurityGroupFilter { project_id, ..filter };
-    let mut groups = security_group::list(&mut core.read().await?, &filter).await?;
-    groups.retain(|group| caller.may("get_security_group", &target(group)));
-    Ok(groups)
-}
-
-/// Groups are shared with nobody.
-pub(super) fn target(group: &SecurityGroup) -> Target<'_> {
-    Target { shared: Some(false), ..Target::of_project(&group.project_id) }
-}
-
-/// The attributes that the caller is not shown.
-pub fn hidden(caller: &Caller, group: &SecurityGroup) -> Vec<&'static str> {
-    hidden_by(caller, &target(group), &[("tags", "get_security_group:tags")])
+    Ok(security_group::list(&mut core.read().await?, &filter).await?)
 }
 
 /// Changes a group's name, description or statefulness.
@@ -155,7 +136,7 @@ pub async fn update(
     change(core, move |tx| {
         Box::pin(async move {
             let mut group = visible(tx, &caller, &id).await?;
-            caller.enforce("update_security_group", &target(&group))?;
+            may_change(&caller, &group.project_id, "update_security_group")?;
             let renames = request.name.as_ref().is_some_and(|name| *name != group.name);
             if group.is_default && renames {
                 let message = "Updating default security group not allowed.";
@@ -178,7 +159,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     change(core, move |tx| {
         Box::pin(async move {
             let group = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_security_group", &target(&group))?;
+            may_change(&caller, &group.project_id, "delete_security_group")?;
             if group.is_default && !is_admin(&caller) {
                 let message = "Insufficient rights for removing default security group.";
                 return Err(Error::conflict("SecurityGroupCannotRemoveDefault", message));

@@ -9,12 +9,10 @@ use updraft_store::network::security_group::{self, SecurityGroupFilter};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreatePort, FixedIpFields};
 
-use super::access::is_admin;
 use super::error::group_not_found;
 use super::port::{create_in, delete_in, visible};
 use super::{AVAILABILITY_ZONE, input};
-use crate::policy::Target;
-use crate::{Caller, Error, ErrorKind, Result, notify};
+use crate::{Caller, Error, ErrorKind, Result};
 
 /// Which server, and which of its cards.
 #[derive(Clone, Debug)]
@@ -48,7 +46,6 @@ pub async fn create(
         .fixed_address
         .map(|address| vec![FixedIpFields { ip_address: Some(address), ..FixedIpFields::default() }]);
     let network = super::network::visible(tx, caller, &new.network_id).await?;
-    check_outside(caller, &network)?;
     if network.subnets.is_empty() {
         let message = format!("Network {} requires a subnet in order to boot instances on.", network.id);
         return Err(Error::bad_request("NetworkRequiresSubnet", message));
@@ -62,16 +59,6 @@ pub async fn create(
     plug(tx, port, card, now).await
 }
 
-/// A server is plugged into an external network only when Nova's rule lets its maker.
-fn check_outside(caller: &Caller, network: &Network) -> Result<()> {
-    let is_outside = network.external && !network.shared;
-    if !is_outside || caller.may("network:attach_external_network", &Target::own(caller)) {
-        return Ok(());
-    }
-    let message = format!("It is not allowed to create an interface on external network {}", network.id);
-    Err(Error::forbidden(message))
-}
-
 /// Takes a port that the tenant made. 409 when something uses it already.
 pub async fn claim(
     tx: &mut Tx,
@@ -80,9 +67,8 @@ pub async fn claim(
     port_id: &str,
     now: Timestamp,
 ) -> Result<Port> {
-    let (port, network) = visible(tx, caller, port_id).await?;
-    check_outside(caller, &network)?;
-    if !is_admin(caller) && caller.project_id.as_deref() != Some(port.project_id.as_str()) {
+    let port = visible(tx, caller, port_id).await?;
+    if !caller.is_admin() && caller.project_id.as_deref() != Some(port.project_id.as_str()) {
         return Err(super::error::port_not_found(port_id));
     }
     if port.server_id.is_some() || !port.device_id.is_empty() || port.is_of_the_cloud() {
@@ -139,9 +125,7 @@ pub async fn release(tx: &mut Tx, server_id: &str, now: Timestamp) -> Result<()>
 /// The same for one port.
 pub async fn unplug(tx: &mut Tx, port: Port, now: Timestamp) -> Result<()> {
     if port.owned_by_server {
-        delete_in(tx, &port, now).await?;
-        tx.notice(|| notify::network::port_deleted(&port));
-        return Ok(());
+        return delete_in(tx, &port, now).await;
     }
     let mut port = port;
     port.server_id = None;

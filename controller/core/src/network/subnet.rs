@@ -1,20 +1,19 @@
 //! Subnets.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
 use updraft_model::network::{FixedIp, Ipv6Mode, Network, Port, Standard, Subnet, device_owner, ipam};
-use updraft_store::network::network::{self, NetworkFilter};
+use updraft_store::network::network;
 use updraft_store::network::port::{self, PortFilter};
 use updraft_store::network::subnet;
 pub use updraft_store::network::subnet::SubnetFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateSubnet, UpdateSubnet};
 
-use super::access::{attributes, hidden as hidden_by, in_network, owner_of_new, reaches, scope};
+use super::access::{forbidden, may_change, owner_of_new, scope};
 use super::change::change;
 use super::error::{
     bad_request, found, invalid_attribute, invalid_input, network_not_found, subnet_not_found,
@@ -28,26 +27,16 @@ const MAX_DHCP_PREFIX_V4: u8 = 30;
 /// Makes subnets, all or none.
 pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSubnet>) -> Result<Vec<Subnet>> {
     let now = core.clock.now();
-    let is_set = |request: &CreateSubnet| {
-        [
-            (true, "create_subnet"),
-            (request.segment_id.is_some(), "create_subnet:segment_id"),
-            (
-                request.service_types.as_ref().is_some_and(|types| !types.is_empty()),
-                "create_subnet:service_types",
-            ),
-            (request.tags.as_ref().is_some_and(|tags| !tags.is_empty()), "create_subnet:tags"),
-        ]
-    };
-    let sets: Vec<_> = requests.iter().map(is_set).collect();
     let subnets =
         requests.into_iter().map(|request| read(caller, request, now)).collect::<Result<Vec<_>>>()?;
     let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
-            for (subnet, set) in subnets.iter().zip(&sets) {
+            for subnet in &subnets {
                 let network = super::network::visible(tx, &caller, &subnet.network_id).await?;
-                attributes(&caller, &in_network(&subnet.project_id, &network), set)?;
+                if !caller.sees(&network.project_id) {
+                    return Err(forbidden("create_subnet"));
+                }
                 quota::check(tx, &subnet.project_id, "subnet").await?;
                 check_overlap(tx, subnet).await?;
                 subnet::insert(tx, subnet).await?;
@@ -63,7 +52,7 @@ pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSubnet>) -
 }
 
 fn read(caller: &Caller, request: CreateSubnet, now: Timestamp) -> Result<Subnet> {
-    let project_id = owner_of_new(caller, request.project_id.as_deref())?;
+    let project_id = owner_of_new(caller, request.project_id.as_deref(), "create_subnet")?;
     if request.subnetpool_id.is_some() {
         return Err(bad_request("subnets", "there are no subnet pools in this cloud; a cidr is required"));
     }
@@ -208,6 +197,7 @@ async fn add_derived_addresses(tx: &mut Tx, subnet: &Subnet, now: Timestamp) -> 
 
 /// The subnet, if the caller sees it: their own, or one of a shared network.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Subnet> {
+    scope(caller, "get_subnet")?;
     Ok(visible(&mut core.read().await?, caller, id).await?.0)
 }
 
@@ -216,46 +206,14 @@ pub(super) async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Resul
     let subnet = found(subnet::get(conn, id).await?, || subnet_not_found(id))?;
     let network = network::get(conn, &subnet.network_id).await?;
     let network = found(network, || network_not_found(&subnet.network_id))?;
-    let is_offered =
-        network.shared || reaches(caller, &subnet.project_id) || reaches(caller, &network.project_id);
-    let seen = is_offered && caller.may("get_subnet", &in_network(&subnet.project_id, &network));
+    let seen = network.shared || caller.sees(&subnet.project_id) || caller.sees(&network.project_id);
     if seen { Ok((subnet, network)) } else { Err(subnet_not_found(id)) }
 }
 
 /// Subnets that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, filter: SubnetFilter) -> Result<Vec<Subnet>> {
     let filter = SubnetFilter { visible_to: scope(caller, "get_subnet")?, ..filter };
-    let mut conn = core.read().await?;
-    let mut subnets = subnet::list(&mut conn, &filter).await?;
-    let networks = networks_of(&mut conn, &subnets).await?;
-    subnets.retain(|subnet| may(caller, subnet, &networks, "get_subnet"));
-    Ok(subnets)
-}
-
-/// The networks of these subnets, by their ids.
-async fn networks_of(conn: &mut Conn, subnets: &[Subnet]) -> Result<HashMap<String, Network>> {
-    let ids: BTreeSet<String> = subnets.iter().map(|subnet| subnet.network_id.clone()).collect();
-    let filter = NetworkFilter { ids: Some(ids.into_iter().collect()), ..NetworkFilter::default() };
-    let networks = network::list(conn, &filter).await?;
-    Ok(networks.into_iter().map(|network| (network.id.clone(), network)).collect())
-}
-
-fn may(caller: &Caller, subnet: &Subnet, networks: &HashMap<String, Network>, rule: &str) -> bool {
-    let network = networks.get(&subnet.network_id);
-    network.is_some_and(|network| caller.may(rule, &in_network(&subnet.project_id, network)))
-}
-
-/// The attributes of each that the caller is not shown.
-pub async fn hidden(core: &Core, caller: &Caller, subnets: &[Subnet]) -> Result<Vec<Vec<&'static str>>> {
-    let networks = networks_of(&mut core.read().await?, subnets).await?;
-    let of_one = |subnet: &Subnet| match networks.get(&subnet.network_id) {
-        Some(network) => {
-            let rules = [("segment_id", "get_subnet:segment_id"), ("tags", "get_subnet:tags")];
-            hidden_by(caller, &in_network(&subnet.project_id, network), &rules)
-        }
-        None => vec!["segment_id", "tags"],
-    };
-    Ok(subnets.iter().map(of_one).collect())
+    Ok(subnet::list(&mut core.read().await?, &filter).await?)
 }
 
 /// Changes a subnet. Its range never changes.
@@ -264,9 +222,7 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateSubne
     change(core, move |tx| {
         Box::pin(async move {
             let (mut subnet, network) = visible(tx, &caller, &id).await?;
-            let set =
-                [(true, "update_subnet"), (request.service_types.is_some(), "update_subnet:service_types")];
-            attributes(&caller, &in_network(&subnet.project_id, &network), &set)?;
+            may_change(&caller, &subnet.project_id, "update_subnet")?;
             let before = subnet.clone();
             apply(&mut subnet, request)?;
             if before.gateway_ip != subnet.gateway_ip {
@@ -331,7 +287,7 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     change(core, move |tx| {
         Box::pin(async move {
             let (subnet, network) = visible(tx, &caller, &id).await?;
-            caller.enforce("delete_subnet", &in_network(&subnet.project_id, &network))?;
+            may_change(&caller, &subnet.project_id, "delete_subnet")?;
             let filter = PortFilter { subnet_ids: Some(vec![id.clone()]), ..PortFilter::default() };
             let ports = port::list(tx, &filter).await?;
             if ports.iter().any(|port| !dhcp::is_dhcp(port) && !has_only_derived(port, &subnet)) {

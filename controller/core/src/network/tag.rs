@@ -5,7 +5,7 @@ use updraft_model::network::Standard;
 use updraft_store::Tx;
 use updraft_store::network::{floating_ip, network, port, router, security_group, subnet};
 
-use super::access::in_network;
+use super::access::may_change;
 use super::input;
 use crate::{Caller, Core, Error, Result};
 
@@ -23,11 +23,7 @@ pub enum Kind {
 /// What to do to the tags.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Several beside those that there are.
-    AddAll(Vec<String>),
-    /// One beside those that there are.
-    Add(String),
-    Clear,
+    Add(Vec<String>),
     /// 404 when it is not there.
     Remove(String),
     Replace(Vec<String>),
@@ -48,89 +44,15 @@ impl Kind {
     }
 }
 
-/// What is done to tags, as rules call it.
-#[derive(Clone, Copy, Debug)]
-enum Verb {
-    Get,
-    Create,
-    Update,
-    Delete,
-}
-
-impl Change {
-    const fn verb(&self) -> Verb {
-        match self {
-            Self::AddAll(_) => Verb::Create,
-            Self::Add(_) | Self::Replace(_) => Verb::Update,
-            Self::Remove(_) | Self::Clear => Verb::Delete,
-        }
-    }
-}
-
-const fn rule(kind: Kind, verb: Verb) -> &'static str {
-    match (kind, verb) {
-        (Kind::Network, Verb::Get) => "get_network:tags",
-        (Kind::Network, Verb::Create) => "create_network:tags",
-        (Kind::Network, Verb::Update) => "update_network:tags",
-        (Kind::Network, Verb::Delete) => "delete_network:tags",
-        (Kind::Subnet, Verb::Get) => "get_subnet:tags",
-        (Kind::Subnet, Verb::Create) => "create_subnet:tags",
-        (Kind::Subnet, Verb::Update) => "update_subnet:tags",
-        (Kind::Subnet, Verb::Delete) => "delete_subnet:tags",
-        (Kind::Port, Verb::Get) => "get_port:tags",
-        (Kind::Port, Verb::Create) => "create_port:tags",
-        (Kind::Port, Verb::Update) => "update_port:tags",
-        (Kind::Port, Verb::Delete) => "delete_port:tags",
-        (Kind::Router, Verb::Get) => "get_router:tags",
-        (Kind::Router, Verb::Create) => "create_router:tags",
-        (Kind::Router, Verb::Update) => "update_router:tags",
-        (Kind::Router, Verb::Delete) => "delete_router:tags",
-        (Kind::FloatingIp, Verb::Get) => "get_floatingip:tags",
-        (Kind::FloatingIp, Verb::Create) => "create_floatingip:tags",
-        (Kind::FloatingIp, Verb::Update) => "update_floatingip:tags",
-        (Kind::FloatingIp, Verb::Delete) => "delete_floatingip:tags",
-        (Kind::SecurityGroup, Verb::Get) => "get_security_group:tags",
-        (Kind::SecurityGroup, Verb::Create) => "create_security_group:tags",
-        (Kind::SecurityGroup, Verb::Update) => "update_security_group:tags",
-        (Kind::SecurityGroup, Verb::Delete) => "delete_security_group:tags",
-    }
-}
-
 /// The tags of a resource that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, kind: Kind, id: &str) -> Result<Vec<String>> {
-    let rule = rule(kind, Verb::Get);
-    let mut conn = core.read().await?;
     let standard = match kind {
-        Kind::Network => {
-            let network = super::network::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &super::network::target(&network))?;
-            network.standard
-        }
-        Kind::Subnet => {
-            let (subnet, network) = super::subnet::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &in_network(&subnet.project_id, &network))?;
-            subnet.standard
-        }
-        Kind::Port => {
-            let (port, network) = super::port::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &super::port::target(&port, &network))?;
-            port.standard
-        }
-        Kind::Router => {
-            let router = super::router::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &super::router::target(&router))?;
-            router.standard
-        }
-        Kind::FloatingIp => {
-            let floating = super::floating_ip::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &super::floating_ip::target(&floating))?;
-            floating.standard
-        }
-        Kind::SecurityGroup => {
-            let group = super::security_group::visible(&mut conn, caller, id).await?;
-            caller.enforce(rule, &super::security_group::target(&group))?;
-            group.standard
-        }
+        Kind::Network => super::network::get(core, caller, id).await?.standard,
+        Kind::Subnet => super::subnet::get(core, caller, id).await?.standard,
+        Kind::Port => super::port::get(core, caller, id).await?.standard,
+        Kind::Router => super::router::get(core, caller, id).await?.standard,
+        Kind::FloatingIp => super::floating_ip::get(core, caller, id).await?.floating_ip.standard,
+        Kind::SecurityGroup => super::security_group::get(core, caller, id).await?.standard,
     };
     Ok(standard.tags)
 }
@@ -155,46 +77,53 @@ async fn change_in(
     change: Change,
     now: Timestamp,
 ) -> Result<Vec<String>> {
-    let rule = rule(kind, change.verb());
+    let action = match kind {
+        Kind::Network => "update_network:tags",
+        Kind::Subnet => "update_subnet:tags",
+        Kind::Port => "update_port:tags",
+        Kind::Router => "update_router:tags",
+        Kind::FloatingIp => "update_floatingip:tags",
+        Kind::SecurityGroup => "update_security_group:tags",
+    };
     match kind {
         Kind::Network => {
             let mut network = super::network::visible(tx, caller, id).await?;
-            caller.enforce(rule, &super::network::target(&network))?;
+            may_change(caller, &network.project_id, action)?;
             apply(&mut network.standard, change, now)?;
             network::update(tx, &network).await?;
             Ok(network.standard.tags)
         }
         Kind::Subnet => {
-            let (mut subnet, network) = super::subnet::visible(tx, caller, id).await?;
-            caller.enforce(rule, &in_network(&subnet.project_id, &network))?;
+            let (mut subnet, _) = super::subnet::visible(tx, caller, id).await?;
+            may_change(caller, &subnet.project_id, action)?;
             apply(&mut subnet.standard, change, now)?;
             subnet::update(tx, &subnet).await?;
             Ok(subnet.standard.tags)
         }
         Kind::Port => {
-            let (mut port, network) = super::port::visible(tx, caller, id).await?;
-            caller.enforce(rule, &super::port::target(&port, &network))?;
+            let mut port = super::port::visible(tx, caller, id).await?;
+            may_change(caller, &port.project_id, action)?;
             apply(&mut port.standard, change, now)?;
             port::update(tx, &port).await?;
             Ok(port.standard.tags)
         }
         Kind::Router => {
             let mut router = super::router::visible(tx, caller, id).await?;
-            caller.enforce(rule, &super::router::target(&router))?;
+            may_change(caller, &router.project_id, action)?;
             apply(&mut router.standard, change, now)?;
             router::update(tx, &router).await?;
             Ok(router.standard.tags)
         }
         Kind::FloatingIp => {
             let mut floating = super::floating_ip::visible(tx, caller, id).await?;
-            caller.enforce(rule, &super::floating_ip::target(&floating))?;
+            may_change(caller, &floating.project_id, action)?;
             apply(&mut floating.standard, change, now)?;
             floating_ip::update(tx, &floating).await?;
             Ok(floating.standard.tags)
         }
         Kind::SecurityGroup => {
             let mut group = super::security_group::visible(tx, caller, id).await?;
-            caller.enforce(rule, &super::security_group::target(&group))?;
+            may_change(caller, &group.project_id, action)?;
             apply(&mut group.standard, change, now)?;
             security_group::update(tx, &group).await?;
             Ok(group.standard.tags)
@@ -205,9 +134,7 @@ async fn change_in(
 fn apply(standard: &mut Standard, change: Change, now: Timestamp) -> Result<()> {
     let mut tags = std::mem::take(&mut standard.tags);
     match change {
-        Change::AddAll(more) => tags.extend(more),
-        Change::Add(tag) => tags.push(tag),
-        Change::Clear => tags.clear(),
+        Change::Add(more) => tags.extend(more),
         Change::Replace(all) => tags = all,
         Change::Remove(tag) => {
             let before = tags.len();

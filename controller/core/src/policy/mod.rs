@@ -8,6 +8,7 @@
 mod check;
 mod file;
 mod parse;
+mod roles;
 mod rules;
 mod target;
 mod watch;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 pub use parse::CheckError;
+pub use roles::{require_admin, require_manager, require_member, require_reader};
 pub use rules::{ScopeType, Service};
 pub use target::{GroupTarget, LimitTarget, ProjectTarget, RoleTarget, Target, TrustTarget, UserTarget};
 pub use watch::watch;
@@ -121,18 +123,9 @@ impl Policy {
     /// Whether the caller is an administrator in the eyes of a service: its `context_is_admin` (identity's
     /// `admin_required`).
     pub fn is_admin(&self, caller: &Caller, service: Service) -> bool {
-        let name = match service {
-            Service::Identity => "admin_required",
-            Service::Cloud => "cloud_admin",
-            Service::Image | Service::Compute | Service::Network => ADMIN_RULE,
-        };
-        self.allows_of(service, caller, name, &Target::default())
-    }
-
-    /// [`Self::allows`] by a rule of this service, for names that several services have.
-    pub fn allows_of(&self, service: Service, caller: &Caller, name: &str, target: &Target<'_>) -> bool {
+        let name = if service == Service::Identity { "admin_required" } else { ADMIN_RULE };
         let rules = self.current();
-        rules.of_service(service, name).is_some_and(|rule| allows(&rules, rule, caller, target))
+        rules.of_service(service, name).is_some_and(|rule| allows(&rules, rule, caller, &Target::default()))
     }
 
     /// All rules in effect as a policy file, the unchanged ones as comments.
@@ -152,9 +145,9 @@ fn allows(rules: &RuleSet, rule: &Rule, caller: &Caller, target: &Target<'_>) ->
 
 /// The services' own words: `keystone/exception.py` (`ForbiddenAction`), `glance/common/exception.py`
 /// (`Forbidden`), `nova/exception.py` (`PolicyNotAuthorized`), neutron's of the same name.
-pub(crate) fn refusal(service: Service, rule: &str) -> Error {
+fn refusal(service: Service, rule: &str) -> Error {
     match service {
-        Service::Identity | Service::Cloud => {
+        Service::Identity => {
             Error::forbidden(format!("You are not authorized to perform the requested action: {rule}."))
         }
         Service::Image => Error::forbidden(format!("You are not authorized to complete {rule} action.")),

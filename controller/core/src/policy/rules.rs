@@ -19,12 +19,10 @@ pub enum Service {
     Image,
     Compute,
     Network,
-    /// What there is for operators beside OpenStack's services.
-    Cloud,
 }
 
 impl Service {
-    pub const ALL: [Self; 5] = [Self::Identity, Self::Image, Self::Compute, Self::Network, Self::Cloud];
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Image, Self::Compute, Self::Network];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,7 +30,6 @@ impl Service {
             Self::Image => "image",
             Self::Compute => "compute",
             Self::Network => "network",
-            Self::Cloud => "cloud",
         }
     }
 
@@ -42,7 +39,6 @@ impl Service {
             Self::Image => include_str!("rules/image.yaml"),
             Self::Compute => include_str!("rules/compute.yaml"),
             Self::Network => include_str!("rules/network.yaml"),
-            Self::Cloud => include_str!("rules/cloud.yaml"),
         }
     }
 }
@@ -134,13 +130,6 @@ impl RuleSet {
     /// A rule of one service, for names that several have.
     pub fn of_service(&self, service: Service, name: &str) -> Option<&Rule> {
         self.aliases.get(&(service, name.to_owned())).and_then(|place| self.rules.get(*place))
-    }
-
-    /// The names of a service's rules, and whether calls stand behind each, not other rules alone.
-    #[cfg(test)]
-    pub fn names(&self, service: Service) -> impl Iterator<Item = (&str, bool)> {
-        let texts = self.texts.get(&service).into_iter().flatten();
-        texts.map(|text| (text.name.as_str(), !text.calls.is_empty()))
     }
 
     pub fn passes(&self, rule: &Rule, caller: &Caller, target: &Target<'_>) -> bool {

@@ -1,5 +1,3 @@
-mod names;
-
 use std::path::Path;
 
 use super::file::Overrides;

@@ -250,9 +250,6 @@ async fn look(work: &mut Work<'_>) -> Result<Option<(Host, HostObserved, Option<
     Ok(Some((host, observed, server)))
 }
 
-/// How a task begins to tell how far its host is.
-const PREPARING: &str = "Its host prepares: ";
-
 async fn await_running(work: &mut Work<'_>) -> Result<Outcome> {
     let Some((_, observed, Some(seen))) = look(work).await? else { return Ok(Outcome::Wait(RECHECK)) };
     let power = work.server.power;
@@ -277,15 +274,10 @@ async fn await_running(work: &mut Work<'_>) -> Result<Outcome> {
             work.task.message = Some(message);
             Ok(Outcome::Wait(RECHECK))
         }
-        ServerState::Preparing { step } => {
-            // A failure that was told stays told while the host tries again.
-            let told = work.task.message.as_deref();
-            if told.is_none_or(|told| told.starts_with(PREPARING)) {
-                work.task.message = Some(format!("{PREPARING}{step}"));
-            }
-            Ok(Outcome::Wait(RECHECK))
-        }
-        ServerState::Running | ServerState::Stopped | ServerState::Removing => Ok(Outcome::Wait(RECHECK)),
+        ServerState::Running
+        | ServerState::Preparing { .. }
+        | ServerState::Stopped
+        | ServerState::Removing => Ok(Outcome::Wait(RECHECK)),
     }
 }
 

@@ -153,8 +153,7 @@ impl Cloud {
             description: None,
             extra_specs: Default::default(),
         };
-        let data =
-            ImageData { size_bytes: 10, virtual_size_bytes: Some(10), md5: "0".into(), sha512: "0".into() };
+        let data = ImageData { size_bytes: 10, virtual_size_bytes: 10, md5: "0".into(), sha512: "0".into() };
         let image = Image {
             id: IMAGE.into(),
             name: None,

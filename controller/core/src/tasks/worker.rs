@@ -6,7 +6,8 @@ use updraft_model::compute::{Program, Server, Step, Task, TaskStatus};
 use updraft_store::compute::{server, task};
 
 use super::step::{self, Outcome, Work};
-use crate::{Core, Error, Result, Topic, notify};
+use crate::Topic;
+use crate::{Core, Error, Result};
 
 /// How long a worker may take for one step before another may take the task over. A step is one transaction.
 const LEASE: Duration = Duration::from_secs(10);
@@ -191,11 +192,6 @@ async fn advance(work: &mut Work<'_>, owner: &str, halt: Option<Halt>) -> Result
     }
     if !task::advance(work.tx, &work.task, owner, from).await? || !write_server(work).await? {
         return Err(lease_lost());
-    }
-    match work.task.status {
-        TaskStatus::Done => work.tx.notice(|| notify::compute::ended(&work.server, &work.task)),
-        TaskStatus::Failed => work.tx.notice(|| notify::compute::failed(&work.server, &work.task)),
-        TaskStatus::Running | TaskStatus::Undoing | TaskStatus::Cancelled => {}
     }
     Ok(if halt == Some(Halt::After(step)) { Progress::Rest } else { progress })
 }

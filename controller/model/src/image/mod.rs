@@ -9,9 +9,9 @@ mod task;
 
 pub use file::{FileRole, ImageFile, Measured};
 pub use format::{ContainerFormat, DiskFormat};
-pub use query::{Comparison, ImageQuery, SortDirection, SortKey, TimeFilter, VisibilityFilter};
+pub use query::{Comparison, ImageQuery, SortDirection, SortKey, TimeFilter};
 pub use status::{ImageEvent, ImageStatus};
-pub use task::{ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep, OriginImage, TaskContext};
+pub use task::{ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,8 +64,8 @@ pub struct Image {
 pub struct ImageData {
     /// Of the file, in bytes.
     pub size_bytes: u64,
-    /// Of the disk that a guest would see, in bytes; not known of what is in an archive.
-    pub virtual_size_bytes: Option<u64>,
+    /// Of the disk that a guest would see, in bytes.
+    pub virtual_size_bytes: u64,
     /// Hexadecimal, for clients of old.
     pub md5: String,
     /// Hexadecimal.

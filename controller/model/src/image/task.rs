@@ -1,9 +1,5 @@
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ContainerFormat, DiskFormat};
 use crate::Timestamp;
 
 /// Work on an image that outlives its request: an import.
@@ -23,8 +19,7 @@ pub struct ImageTask {
     /// As the API takes and shows it.
     pub input: Value,
     pub result: Option<Value>,
-    pub context: TaskContext,
-    /// How far it is, or why it failed.
+    /// Why it failed.
     pub message: Option<String>,
     pub attempts: i64,
     pub run_at: Timestamp,
@@ -34,29 +29,6 @@ pub struct ImageTask {
     pub updated_at: Timestamp,
     /// When it may be forgotten, once it has ended.
     pub expires_at: Option<Timestamp>,
-}
-
-/// What a task needs to know and nobody is shown.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskContext {
-    /// The trust by which its owner acts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trust_id: Option<String>,
-    /// The application credential by which its owner acts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub application_credential_id: Option<String>,
-    /// What becomes the image's together with the data that came from another cloud.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<OriginImage>,
-}
-
-/// What another cloud says of the image that it handed out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OriginImage {
-    pub disk_format: DiskFormat,
-    pub container_format: ContainerFormat,
-    /// Those of its properties that are taken over.
-    pub properties: BTreeMap<String, String>,
 }
 
 /// Which call made it.

@@ -20,13 +20,12 @@ impl Drop for Controller {
 }
 
 impl Controller {
-    /// With its data in the directory, and `more` settings than it must have.
-    pub fn start(directory: &Path, more: &str) -> Self {
+    pub fn start(directory: &Path) -> Self {
         let place = |name: &str| directory.join(name).display().to_string();
         std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
         let settings = format!(
             "listen = '127.0.0.1:0'\ndatabase = '{}'\nimages_dir = '{}'\nkeys_dir = '{}'\n\
-             admin_password_file = '{}'\n{more}",
+             admin_password_file = '{}'\n",
             place("updraft.sqlite"),
             place("images"),
             place("keys"),

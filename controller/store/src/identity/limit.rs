@@ -162,33 +162,6 @@ pub async fn list(conn: &mut Conn, filter: &LimitFilter) -> Result<Vec<Limit>, S
     rows.iter().map(from_row).collect()
 }
 
-/// What a project may have of a service's resource in a region: its own limit, else the registered one of the region,
-/// else the one for all regions. `None` when nothing is registered.
-pub async fn effective(
-    conn: &mut Conn,
-    service_kind: &str,
-    region_id: &str,
-    resource_name: &str,
-    project_id: &str,
-) -> Result<Option<i64>, StoreError> {
-    let row = query(
-        "SELECT COALESCE(l.resource_limit, r.default_limit) AS number FROM registered_limits r \
-         JOIN services s ON s.id = r.service_id \
-         LEFT JOIN project_limits l ON l.registered_limit_id = r.id AND l.owner_id = ? AND l.owner_is_domain = ? \
-         WHERE s.kind = ? AND r.resource_name = ? AND (r.region_key = ? OR r.region_key = ?) \
-         ORDER BY r.region_key DESC LIMIT 1",
-    )
-    .bind(project_id)
-    .bind(false)
-    .bind(service_kind)
-    .bind(resource_name)
-    .bind(region_id)
-    .bind(ALL_REGIONS)
-    .fetch_optional(conn)
-    .await?;
-    row.map(|row| row.try_get("number")).transpose()
-}
-
 /// Whether some project or domain has a limit of its own under this default.
 pub async fn is_in_use(conn: &mut Conn, registered_limit_id: &str) -> Result<bool, StoreError> {
     let row = query("SELECT 1 AS found FROM project_limits WHERE registered_limit_id = ? LIMIT 1")

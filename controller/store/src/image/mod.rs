@@ -5,7 +5,6 @@ pub mod member;
 pub mod metadef;
 pub mod record;
 pub mod task;
-pub mod usage;
 
 use crate::error::StoreError;
 

@@ -46,12 +46,10 @@ fn from_row(row: &Row) -> Result<Image, StoreError> {
 
 fn data_from_row(row: &Row) -> Result<Option<ImageData>, StoreError> {
     let Some(size) = row.try_get::<Option<i64>>("size_bytes")? else { return Ok(None) };
-    let virtual_size: Option<i64> = row.try_get("virtual_size_bytes")?;
+    let virtual_size: i64 = row.try_get("virtual_size_bytes")?;
     Ok(Some(ImageData {
         size_bytes: unsigned(size, "images.size_bytes")?,
-        virtual_size_bytes: virtual_size
-            .map(|size| unsigned(size, "images.virtual_size_bytes"))
-            .transpose()?,
+        virtual_size_bytes: unsigned(virtual_size, "images.virtual_size_bytes")?,
         md5: row.try_get("md5")?,
         sha512: row.try_get("sha512")?,
     }))
@@ -75,7 +73,7 @@ pub async fn insert(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(image.min_disk_gib)
     .bind(image.min_ram_mib)
     .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
-    .bind(image.data.as_ref().and_then(|data| data.virtual_size_bytes).map(signed))
+    .bind(image.data.as_ref().map(|data| signed(data.virtual_size_bytes)))
     .bind(image.data.as_ref().map(|data| &data.md5))
     .bind(image.data.as_ref().map(|data| &data.sha512))
     .bind(serde_json::json!(image.properties).to_string())
@@ -106,7 +104,7 @@ pub async fn update(tx: &mut Tx, image: &Image) -> Result<(), StoreError> {
     .bind(image.min_disk_gib)
     .bind(image.min_ram_mib)
     .bind(image.data.as_ref().map(|data| signed(data.size_bytes)))
-    .bind(image.data.as_ref().and_then(|data| data.virtual_size_bytes).map(signed))
+    .bind(image.data.as_ref().map(|data| signed(data.virtual_size_bytes)))
     .bind(image.data.as_ref().map(|data| &data.md5))
     .bind(image.data.as_ref().map(|data| &data.sha512))
     .bind(serde_json::json!(image.properties).to_string())

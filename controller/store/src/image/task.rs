@@ -1,6 +1,6 @@
 use serde_json::Value;
 use updraft_model::Timestamp;
-use updraft_model::image::{ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep, TaskContext};
+use updraft_model::image::{ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep};
 
 use crate::connection::{Conn, Tx};
 use crate::error::StoreError;
@@ -8,7 +8,7 @@ use crate::query::{Row, query};
 use crate::select::Select;
 
 const SELECT: &str = "SELECT id, kind, image_id, project_id, user_id, request_id, status, step, input, result, \
-                      context, message, attempts, run_at, lease_owner, lease_until, created_at, updated_at, expires_at \
+                      message, attempts, run_at, lease_owner, lease_until, created_at, updated_at, expires_at \
                       FROM image_tasks";
 
 fn from_row(row: &Row) -> Result<ImageTask, StoreError> {
@@ -18,10 +18,6 @@ fn from_row(row: &Row) -> Result<ImageTask, StoreError> {
         serde_json::from_str::<Value>(text).map_err(|_| StoreError::corrupt(format!("image_tasks.{column}")))
     };
     let result: Option<String> = row.try_get("result")?;
-    let context = match row.try_get::<Option<String>>("context")? {
-        Some(text) => serde_json::from_str(&text).map_err(|_| corrupt("context")())?,
-        None => TaskContext::default(),
-    };
     Ok(ImageTask {
         id: text("id")?,
         kind: ImageTaskKind::parse(&text("kind")?).ok_or_else(corrupt("kind"))?,
@@ -33,7 +29,6 @@ fn from_row(row: &Row) -> Result<ImageTask, StoreError> {
         step: ImageTaskStep::parse(&text("step")?).ok_or_else(corrupt("step"))?,
         input: json("input", &text("input")?)?,
         result: result.map(|text| json("result", &text)).transpose()?,
-        context,
         message: row.try_get("message")?,
         attempts: row.try_get("attempts")?,
         run_at: Timestamp(row.try_get("run_at")?),
@@ -45,15 +40,11 @@ fn from_row(row: &Row) -> Result<ImageTask, StoreError> {
     })
 }
 
-fn context(task: &ImageTask) -> String {
-    serde_json::json!(task.context).to_string()
-}
-
 pub async fn insert(tx: &mut Tx, task: &ImageTask) -> Result<(), StoreError> {
     query(
         "INSERT INTO image_tasks (id, kind, image_id, project_id, user_id, request_id, status, step, input, result, \
-         context, message, attempts, run_at, lease_owner, lease_until, created_at, updated_at, expires_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, 0, ?, ?, ?)",
+         message, attempts, run_at, lease_owner, lease_until, created_at, updated_at, expires_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, NULL, 0, ?, ?, ?)",
     )
     .bind(&task.id)
     .bind(task.kind.as_str())
@@ -65,7 +56,6 @@ pub async fn insert(tx: &mut Tx, task: &ImageTask) -> Result<(), StoreError> {
     .bind(task.step.as_str())
     .bind(task.input.to_string())
     .bind(task.result.as_ref().map(Value::to_string))
-    .bind(context(task))
     .bind(&task.message)
     .bind(task.run_at.0)
     .bind(task.created_at.0)
@@ -123,20 +113,12 @@ pub async fn lease(
     Ok(changed == 1)
 }
 
-/// Keeps the lease, and says how far the work is; false when the lease is lost.
-pub async fn renew(
-    tx: &mut Tx,
-    id: &str,
-    owner: &str,
-    until: Timestamp,
-    message: Option<&str>,
-) -> Result<bool, StoreError> {
+/// Keeps the lease; false when it is lost.
+pub async fn renew(tx: &mut Tx, id: &str, owner: &str, until: Timestamp) -> Result<bool, StoreError> {
     let changed = query(
-        "UPDATE image_tasks SET lease_until = ?, message = COALESCE(?, message) \
-         WHERE id = ? AND lease_owner = ? AND status = 'processing'",
+        "UPDATE image_tasks SET lease_until = ? WHERE id = ? AND lease_owner = ? AND status = 'processing'",
     )
     .bind(until.0)
-    .bind(message)
     .bind(id)
     .bind(owner)
     .execute(tx)
@@ -153,14 +135,13 @@ pub async fn advance(
     from: ImageTaskStep,
 ) -> Result<bool, StoreError> {
     let changed = query(
-        "UPDATE image_tasks SET step = ?, status = ?, result = ?, context = ?, message = ?, run_at = ?, lease_owner = ?, \
+        "UPDATE image_tasks SET step = ?, status = ?, result = ?, message = ?, run_at = ?, lease_owner = ?, \
          lease_until = ?, updated_at = ?, expires_at = ? \
          WHERE id = ? AND lease_owner = ? AND step = ? AND status = 'processing'",
     )
     .bind(task.step.as_str())
     .bind(task.status.as_str())
     .bind(task.result.as_ref().map(Value::to_string))
-    .bind(context(task))
     .bind(&task.message)
     .bind(task.run_at.0)
     .bind(&task.lease_owner)

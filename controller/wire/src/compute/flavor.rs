@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -59,8 +58,7 @@ pub struct FlavorView {
     pub is_public: bool,
     pub disabled: bool,
     pub description: Option<String>,
-    /// `None`: the caller may not see them.
-    pub extra_specs: Option<BTreeMap<String, String>>,
+    pub extra_specs: BTreeMap<String, String>,
 }
 
 impl FlavorView {
@@ -93,16 +91,13 @@ impl FlavorView {
         });
         if let Some(object) = value.as_object_mut() {
             rules::keep(object, fields, version, true);
-            if self.extra_specs.is_none() {
-                object.remove("extra_specs");
-            }
         }
         value
     }
 }
 
 /// `POST /flavors`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct CreateFlavor {
     pub name: String,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -145,7 +140,7 @@ impl CreateFlavor {
 }
 
 /// `PUT /flavors/{id}`, from 2.55 on.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct UpdateFlavor {
     pub description: Option<String>,
 }
@@ -157,7 +152,7 @@ impl UpdateFlavor {
 }
 
 /// `POST /flavors/{id}/action`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum FlavorAction {
     #[serde(rename = "addTenantAccess")]
@@ -236,7 +231,7 @@ mod tests {
             is_public: true,
             disabled: false,
             description: None,
-            extra_specs: Some(BTreeMap::new()),
+            extra_specs: BTreeMap::new(),
         }
     }
 

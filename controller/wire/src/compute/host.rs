@@ -1,6 +1,5 @@
 //! Hosts as the API shows them: compute services, hypervisors, availability zones.
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -206,7 +205,7 @@ const SERVICE: &[Field] =
     &[Field::since("status", 53), Field::since("disabled_reason", 53), Field::since("forced_down", 53)];
 
 /// `PUT /os-services/{id}`, from 2.53 on.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct UpdateService {
     pub status: Option<String>,

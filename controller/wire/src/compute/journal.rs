@@ -30,14 +30,6 @@ const EVENT: &[Field] = &[
 /// From 2.51 on a server's owner sees the events too.
 pub const EVENTS_FOR_ALL_SINCE: u16 = 51;
 
-/// What of events one may see beside what the server's project always sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EventSight {
-    /// The events in any version, with host and traceback.
-    pub all: bool,
-    pub details: bool,
-}
-
 /// One action.
 #[derive(Clone, Debug)]
 pub struct ActionView {
@@ -84,17 +76,17 @@ impl ActionView {
     }
 
     /// `GET …/os-instance-actions/{request_id}`.
-    pub fn with_events(&self, events: &[EventView], version: Microversion, sight: EventSight) -> Value {
+    pub fn with_events(&self, events: &[EventView], version: Microversion, admin: bool) -> Value {
         let mut value = self.render(version);
-        if sight.all || version.at_least(EVENTS_FOR_ALL_SINCE) {
-            value["events"] = events.iter().map(|event| event.render(version, sight)).collect();
+        if admin || version.at_least(EVENTS_FOR_ALL_SINCE) {
+            value["events"] = events.iter().map(|event| event.render(version, admin)).collect();
         }
         json!({ "instanceAction": value })
     }
 }
 
 impl EventView {
-    fn render(&self, version: Microversion, sight: EventSight) -> Value {
+    fn render(&self, version: Microversion, admin: bool) -> Value {
         let mut value = json!({
             "event": self.event,
             "start_time": self.start_time,
@@ -106,10 +98,7 @@ impl EventView {
             "hostId": self.host_id,
         });
         if let Some(object) = value.as_object_mut() {
-            rules::keep(object, EVENT, version, sight.all);
-            if !sight.details {
-                object.remove("details");
-            }
+            rules::keep(object, EVENT, version, admin);
         }
         value
     }
@@ -117,7 +106,7 @@ impl EventView {
 
 #[cfg(test)]
 mod tests {
-    use super::{ActionView, EventSight, EventView};
+    use super::{ActionView, EventView};
     use crate::compute::Microversion;
 
     #[test]
@@ -141,13 +130,11 @@ mod tests {
             host: Some("node-1".into()),
             host_id: "h".into(),
         };
-        let show = |minor, admin| {
-            let sight = EventSight { all: admin, details: admin };
-            action.with_events(std::slice::from_ref(&event), Microversion(minor), sight)
-        };
+        let show =
+            |minor, admin| action.with_events(std::slice::from_ref(&event), Microversion(minor), admin);
         assert!(show(50, false)["instanceAction"].get("events").is_none());
         for (minor, admin, keys) in
-            [(1, true, 5), (51, false, 4), (62, false, 5), (62, true, 7), (84, false, 5), (84, true, 8)]
+            [(1, true, 5), (51, false, 4), (62, false, 5), (62, true, 7), (84, false, 6), (84, true, 8)]
         {
             let events = show(minor, admin)["instanceAction"]["events"].clone();
             assert_eq!(events[0].as_object().unwrap().len(), keys, "2.{minor} admin {admin}");

@@ -1,6 +1,5 @@
 //! Key pairs (API reference, "Keypairs").
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -22,7 +21,7 @@ const MEMBERS: &[Field] = &[
 ];
 
 /// `POST /os-keypairs`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct CreateKeyPair {
     pub name: String,
     /// Without it the service makes the pair; no longer from 2.92 on.

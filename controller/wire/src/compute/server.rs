@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -21,7 +20,7 @@ const DETAIL: &[Field] = &[
     Field::always("fault"),
     Field::always("flavor"),
     Field::always("hostId"),
-    Field::since("host_status", 16),
+    Field::since("host_status", 16).for_admin(),
     Field::always("id"),
     Field::always("image"),
     Field::always("key_name"),
@@ -91,16 +90,6 @@ const UPDATED: &[Field] = &[
 const GROUPS_SINCE: u16 = 71;
 const WHOLE_UPDATE_SINCE: u16 = 75;
 const EMBEDDED_FLAVOR_SINCE: u16 = 47;
-
-/// What of a server one may see beside what its project always sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// `OS-EXT-SRV-ATTR:*`, which tell of the host.
-    pub attributes: bool,
-    pub host_status: bool,
-    /// The flavor's.
-    pub extra_specs: bool,
-}
 
 /// In which answer a server is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,17 +192,11 @@ impl ServerView {
     }
 
     /// The server in full, as `place` shows it in `version`.
-    pub fn render(&self, endpoint: &str, version: Microversion, place: Place, sight: Sight) -> Value {
+    pub fn render(&self, endpoint: &str, version: Microversion, place: Place, admin: bool) -> Value {
         let short = place == Place::Update && !version.at_least(WHOLE_UPDATE_SINCE);
         let mut object = self.members(endpoint, version);
         object.insert("addresses".into(), addresses(&self.addresses, !short));
-        rules::keep(&mut object, if short { UPDATED } else { DETAIL }, version, sight.attributes);
-        if !sight.host_status {
-            object.remove("host_status");
-        }
-        if let (false, Some(Value::Object(flavor))) = (sight.extra_specs, object.get_mut("flavor")) {
-            flavor.remove("extra_specs");
-        }
+        rules::keep(&mut object, if short { UPDATED } else { DETAIL }, version, admin);
         if place != Place::List && version.at_least(GROUPS_SINCE) {
             object.insert("server_groups".into(), json!([]));
         }
@@ -341,7 +324,7 @@ const UPDATE_REQUEST: &[Field] = &[
 ];
 
 /// `PUT /servers/{id}`. A double option tells "set to null" from "not said".
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct UpdateServer {
     pub name: Option<String>,
@@ -434,7 +417,7 @@ pub const LIST_QUERY: &[Field] = &[
 ];
 
 /// `"reboot": {"type": …}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reboot {
     #[serde(rename = "type")]
@@ -442,14 +425,14 @@ pub struct Reboot {
 }
 
 /// `"os-getConsoleOutput": {"length": …}`; -1 and nothing mean "all".
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConsoleOutput {
     pub length: Option<Value>,
 }
 
 /// `"remote_console": {"protocol": …, "type": …}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RemoteConsole {
     pub protocol: String,
@@ -458,7 +441,7 @@ pub struct RemoteConsole {
 }
 
 /// `"os-getVNCConsole": {"type": …}` and its like, before 2.6.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LegacyConsole {
     #[serde(rename = "type")]
@@ -466,21 +449,21 @@ pub struct LegacyConsole {
 }
 
 /// `"addSecurityGroup": {"name": …}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedGroup {
     pub name: String,
 }
 
 /// `"os-resetState": {"state": …}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ResetState {
     pub state: String,
 }
 
 /// `"lock": {"locked_reason": …}` from 2.73 on.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LockRequest {
     pub locked_reason: Option<String>,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -86,7 +85,7 @@ pub struct CreateServer {
 }
 
 /// The plain members of `server`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct NewServer {
     pub name: String,
     #[serde(rename = "imageRef", default)]
@@ -146,7 +145,7 @@ pub enum Networks {
 }
 
 /// One of `networks`: a network or a port.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RequestedNetwork {
     #[serde(rename = "uuid", default)]
     pub network_id: Option<String>,
@@ -159,7 +158,7 @@ pub struct RequestedNetwork {
 }
 
 /// One of `block_device_mapping_v2`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct BlockDevice {
     #[serde(default)]
     pub source_type: Option<String>,
@@ -173,7 +172,7 @@ pub struct BlockDevice {
     pub volume_size: Option<Value>,
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Deserialize)]
 struct NamedGroup {
     name: String,
 }

@@ -1,16 +1,15 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SelfLink;
 
 /// `POST /v3/users/{user_id}/application_credentials`.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct AppCredentialRequest {
     pub application_credential: AppCredentialFields,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct AppCredentialFields {
     pub name: String,
     pub description: Option<String>,
@@ -22,14 +21,14 @@ pub struct AppCredentialFields {
 }
 
 /// A role by its id, or by its name.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RoleKey {
     pub id: Option<String>,
     pub name: Option<String>,
 }
 
 /// A rule that is there, by its id, or a new one by the rest.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct AccessRuleFields {
     pub id: Option<String>,
     pub service: Option<String>,

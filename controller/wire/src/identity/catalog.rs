@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -6,12 +5,12 @@ use super::SelfLink;
 use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RegionRequest {
     pub region: RegionFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RegionFields {
     pub id: Option<String>,
@@ -38,13 +37,13 @@ pub struct RegionView {
     pub extra: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ServiceRequest {
     #[serde(deserialize_with = "not_empty")]
     pub service: ServiceFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ServiceFields {
     #[serde(rename = "type", deserialize_with = "not_null")]
@@ -77,13 +76,13 @@ pub struct ServiceView {
     pub extra: Map<String, Value>,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct EndpointRequest {
     #[serde(deserialize_with = "not_empty")]
     pub endpoint: EndpointFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct EndpointFields {
     #[serde(deserialize_with = "not_null")]

@@ -1,6 +1,5 @@
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::attributes::not_empty;
@@ -8,13 +7,13 @@ use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/credentials` and `PATCH /v3/credentials/{id}`.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct CredentialRequest {
     #[serde(deserialize_with = "not_empty")]
     pub credential: CredentialFields,
 }
 
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct CredentialFields {
     /// Only for comparison with the path's.
@@ -44,7 +43,7 @@ pub struct CredentialView {
 }
 
 /// `POST /v3/users/{user_id}/credentials/OS-EC2`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Ec2Request {
     pub tenant_id: Option<String>,
 }
@@ -71,7 +70,7 @@ pub struct Ec2View {
 }
 
 /// `POST /v3/ec2tokens` and `POST /v3/s3tokens`; the three keys mean the same.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SignedRequest {
     #[serde(alias = "credential", alias = "ec2Credentials")]
@@ -79,7 +78,7 @@ pub struct SignedRequest {
 }
 
 /// What a front door knows of a signed request; what is missing makes the signature not hold.
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct SignedFields {
     pub access: Option<String>,

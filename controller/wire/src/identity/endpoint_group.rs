@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,13 +6,13 @@ use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 /// `POST /v3/OS-EP-FILTER/endpoint_groups` and `PATCH …/{id}`. A field that is absent keeps its value.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct EndpointGroupRequest {
     #[serde(deserialize_with = "not_empty")]
     pub endpoint_group: EndpointGroupFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EndpointGroupFields {
     /// Only for comparison with the path's.

@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -6,12 +5,12 @@ use super::SelfLink;
 use crate::nullable;
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/identity_providers/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct IdentityProviderRequest {
     pub identity_provider: IdentityProviderFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityProviderFields {
     pub domain_id: Option<String>,
@@ -47,12 +46,12 @@ pub struct IdentityProviderLinks {
 }
 
 /// `PUT` and `PATCH …/identity_providers/{idp_id}/protocols/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ProtocolRequest {
     pub protocol: ProtocolFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProtocolFields {
     pub mapping_id: Option<String>,
@@ -81,12 +80,12 @@ pub struct ProtocolLinks {
 }
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/mappings/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct MappingRequest {
     pub mapping: MappingFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MappingFields {
     pub rules: Option<Value>,
@@ -107,12 +106,12 @@ pub struct MappingView {
 }
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/service_providers/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ServiceProviderRequest {
     pub service_provider: ServiceProviderFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServiceProviderFields {
     pub auth_url: Option<String>,

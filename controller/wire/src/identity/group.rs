@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,13 +6,13 @@ use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 /// `POST /v3/groups` and `PATCH /v3/groups/{id}`. A field that is absent keeps its value, or its default.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct GroupRequest {
     #[serde(deserialize_with = "not_empty")]
     pub group: GroupFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct GroupFields {
     #[serde(deserialize_with = "not_null")]

@@ -1,6 +1,5 @@
 //! Unified limits. Bodies are closed: an attribute that is not known is refused.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SelfLink;
@@ -8,20 +7,20 @@ use super::attributes::not_null;
 use crate::nullable;
 
 /// `POST /v3/registered_limits`: several at once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisteredLimitsRequest {
     pub registered_limits: Vec<RegisteredLimitFields>,
 }
 
 /// `PATCH /v3/registered_limits/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegisteredLimitRequest {
     pub registered_limit: RegisteredLimitFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RegisteredLimitFields {
     #[serde(deserialize_with = "not_null")]
@@ -59,13 +58,13 @@ pub struct RegisteredLimitView {
 }
 
 /// `POST /v3/limits`: several at once.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsRequest {
     pub limits: Vec<LimitFields>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitFields {
     pub project_id: Option<String>,
@@ -81,13 +80,13 @@ pub struct LimitFields {
 }
 
 /// `PATCH /v3/limits/{id}`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitRequest {
     pub limit: LimitChangeFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitChangeFields {
     #[serde(deserialize_with = "not_null")]

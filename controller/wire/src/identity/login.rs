@@ -1,20 +1,19 @@
 //! `POST /v3/auth/tokens`.
 
-use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct AuthRequest {
     pub auth: Auth,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct Auth {
     pub identity: Identity,
     pub scope: Option<ScopeRequest>,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct Identity {
     pub methods: Vec<String>,
     pub password: Option<PasswordMethod>,
@@ -24,7 +23,7 @@ pub struct Identity {
 }
 
 /// By id, or by name and user.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct AppCredentialMethod {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -35,20 +34,20 @@ pub struct AppCredentialMethod {
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct OwnerRef {
     pub id: Option<String>,
     pub name: Option<String>,
     pub domain: Option<DomainRef>,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct TotpMethod {
     pub user: TotpUserRef,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct TotpUserRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -56,18 +55,18 @@ pub struct TotpUserRef {
     pub passcode: String,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct PasswordMethod {
     pub user: UserRef,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct TokenMethod {
     pub id: String,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct UserRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -76,14 +75,14 @@ pub struct UserRef {
 }
 
 /// By id or by name.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct DomainRef {
     pub id: Option<String>,
     pub name: Option<String>,
 }
 
 /// By id, or by name and domain.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ProjectRef {
     pub id: Option<String>,
     pub name: Option<String>,
@@ -92,7 +91,7 @@ pub struct ProjectRef {
 
 /// `"unscoped"`, or an object with one of the keys.
 #[allow(clippy::large_enum_variant, reason = "one per login, and gone with it")]
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum ScopeRequest {
     Word(String),
@@ -107,7 +106,7 @@ pub enum ScopeRequest {
     },
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct TrustRef {
     pub id: String,
 }

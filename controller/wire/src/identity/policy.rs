@@ -1,17 +1,16 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SelfLink;
 use super::attributes::not_empty;
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct PolicyRequest {
     #[serde(deserialize_with = "not_empty")]
     pub policy: PolicyFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PolicyFields {
     /// Text; clients of old send an object, which is kept as its text.

@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,12 +6,12 @@ use super::{ListLinks, SelfLink};
 use crate::nullable;
 
 /// `POST /v3/projects` and `PATCH /v3/projects/{id}`. A field that is absent keeps its value, or its default.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct ProjectRequest {
     pub project: ProjectFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ProjectFields {
     #[serde(deserialize_with = "not_null")]
@@ -79,7 +78,7 @@ pub struct TagList {
 }
 
 /// `PUT /v3/projects/{id}/tags`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TagsRequest {
     pub tags: Vec<String>,

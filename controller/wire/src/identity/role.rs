@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,13 +6,13 @@ use super::attributes::{not_empty, not_null};
 use crate::nullable;
 
 /// `POST /v3/roles` and `PATCH /v3/roles/{id}`. A field that is absent keeps its value.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct RoleRequest {
     #[serde(deserialize_with = "not_empty")]
     pub role: RoleFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RoleFields {
     #[serde(deserialize_with = "not_null")]

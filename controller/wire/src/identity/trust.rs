@@ -1,15 +1,14 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ListLinks, RoleKey, RoleView, SelfLink};
 
 /// `POST /v3/OS-TRUST/trusts`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct TrustRequest {
     pub trust: TrustFields,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct TrustFields {
     pub trustor_user_id: String,
     pub trustee_user_id: String,

@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -8,13 +7,13 @@ use crate::nullable;
 
 /// `POST /v3/users` and `PATCH /v3/users/{id}`. A field that is absent keeps its value, or its default; one
 /// that is null is cleared.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct UserRequest {
     #[serde(deserialize_with = "not_empty")]
     pub user: UserFields,
 }
 
-#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct UserFields {
     #[serde(deserialize_with = "not_null")]
@@ -43,12 +42,12 @@ pub struct UserFields {
 }
 
 /// `POST /v3/users/{id}/password`.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 pub struct PasswordRequest {
     pub user: PasswordFields,
 }
 
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordFields {
     pub password: String,

@@ -1,4 +1,16 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+/// `POST /v2/images/{id}/members`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MemberCreate {
+    pub member: String,
+}
+
+/// `PUT /v2/images/{id}/members/{member}`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MemberUpdate {
+    pub status: String,
+}
 
 #[derive(Clone, Debug, Serialize)]
 pub struct MemberView {

@@ -8,6 +8,6 @@ pub mod schemas;
 mod task;
 mod view;
 
-pub use member::{MemberList, MemberView};
+pub use member::{MemberCreate, MemberList, MemberUpdate, MemberView};
 pub use task::{ImageTaskList, ImageTaskView, TaskCreate, TaskList, TaskStub, TaskView};
 pub use view::{ImageList, ImageView};

@@ -1,9 +1,8 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// `POST /v2/tasks`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct TaskCreate {
     #[serde(rename = "type")]
     pub kind: String,
@@ -18,6 +17,10 @@ pub struct TaskStub {
     pub kind: &'static str,
     pub status: &'static str,
     pub owner: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    pub request_id: String,
+    pub user_id: String,
     pub created_at: String,
     pub updated_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,10 +35,6 @@ pub struct TaskStub {
 pub struct TaskView {
     #[serde(flatten)]
     pub stub: TaskStub,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_id: Option<String>,
-    pub request_id: String,
-    pub user_id: String,
     pub input: Value,
     pub result: Option<Value>,
     pub message: String,

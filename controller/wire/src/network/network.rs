@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardView;
 use super::field::{flag, integer};
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateNetwork {
     #[serde(alias = "tenant_id")]
@@ -35,7 +34,7 @@ pub struct CreateNetwork {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateNetwork {
     pub name: Option<String>,
@@ -76,8 +75,9 @@ pub struct NetworkView {
     pub availability_zones: Vec<String>,
     pub ipv4_address_scope: Option<String>,
     pub ipv6_address_scope: Option<String>,
+    /// For administrators.
     #[serde(flatten)]
-    pub provider: Provider,
+    pub provider: Option<Provider>,
     #[serde(flatten)]
     pub standard: StandardView,
 }

@@ -1,4 +1,3 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -6,7 +5,7 @@ use super::StandardView;
 use super::field::{flag, integer};
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreatePort {
     pub network_id: String,
@@ -36,7 +35,7 @@ pub struct CreatePort {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdatePort {
     pub name: Option<String>,
@@ -64,21 +63,21 @@ pub struct UpdatePort {
 }
 
 /// An address that is asked for: any of a subnet, one by name, or both.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FixedIpFields {
     pub subnet_id: Option<String>,
     pub ip_address: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AddressPairFields {
     pub ip_address: String,
     pub mac_address: Option<String>,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DhcpOptionFields {
     pub opt_name: String,
@@ -109,8 +108,9 @@ pub struct PortView {
     pub dns_assignment: Vec<DnsAssignment>,
     #[serde(rename = "binding:vnic_type")]
     pub vnic_type: String,
+    /// For administrators.
     #[serde(flatten)]
-    pub binding: Binding,
+    pub binding: Option<Binding>,
     #[serde(flatten)]
     pub standard: StandardView,
 }

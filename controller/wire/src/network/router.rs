@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field::flag;
 use super::{FixedIpFields, FixedIpView, StandardView};
 use crate::nullable;
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRouter {
     #[serde(alias = "tenant_id")]
@@ -25,7 +24,7 @@ pub struct CreateRouter {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateRouter {
     pub name: Option<String>,
@@ -43,7 +42,7 @@ pub struct UpdateRouter {
     pub ha: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GatewayFields {
     pub network_id: Option<String>,
@@ -54,7 +53,7 @@ pub struct GatewayFields {
 }
 
 /// A static route.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteFields {
     pub destination: String,
@@ -62,7 +61,7 @@ pub struct RouteFields {
 }
 
 /// `PUT …/add_router_interface` and `…/remove_router_interface`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InterfaceFields {
     pub subnet_id: Option<String>,

@@ -1,10 +1,9 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::StandardView;
 use super::field::{flag, integer, word};
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSecurityGroup {
     #[serde(alias = "tenant_id")]
@@ -17,7 +16,7 @@ pub struct CreateSecurityGroup {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSecurityGroup {
     pub name: Option<String>,
@@ -26,7 +25,7 @@ pub struct UpdateSecurityGroup {
     pub stateful: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRule {
     pub security_group_id: String,

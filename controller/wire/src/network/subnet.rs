@@ -1,11 +1,10 @@
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::field::{flag, integer};
 use super::{RouteFields, StandardView};
 use crate::nullable;
 
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSubnet {
     pub network_id: String,
@@ -33,7 +32,7 @@ pub struct CreateSubnet {
 }
 
 /// `PUT`: what is absent stays.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSubnet {
     pub name: Option<String>,
@@ -48,7 +47,7 @@ pub struct UpdateSubnet {
     pub service_types: Option<Vec<String>>,
 }
 
-#[derive(Clone, Debug, Deserialize, JsonSchema, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct PoolFields {
     pub start: String,

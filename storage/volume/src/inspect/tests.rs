@@ -141,27 +141,38 @@ fn what_no_container_claims_is_raw_with_its_partition_table() {
 }
 
 #[test]
-fn what_is_no_whole_container_is_refused() {
+fn other_containers_are_told_apart() {
     let with = |offset: usize, mark: &[u8]| {
         let mut file = vec![0; 40_960];
         put(&mut file, offset, mark);
         inspect(&mut Cursor::new(file)).map(|found| found.format)
     };
-    for (offset, mark) in [
-        (0, b"vhdxfile".as_slice()),
-        (0, b"conectix"),
-        (40_960 - 512, b"conectix"),
-        (0x40, &[0x7f, 0x10, 0xda, 0xbe]),
-        (0, b"KDMV"),
-    ] {
-        assert!(with(offset, mark).is_err(), "{mark:?} alone makes no container");
-    }
+    assert_eq!(with(0, b"vhdxfile").unwrap(), Format::Vhdx);
+    assert_eq!(with(0, b"conectix").unwrap(), Format::Vhd);
+    assert_eq!(with(40_960 - 512, b"conectix").unwrap(), Format::Vhd);
+    assert_eq!(with(0x40, &[0x7f, 0x10, 0xda, 0xbe]).unwrap(), Format::Vdi);
     assert_eq!(with(0x8001, b"CD001").unwrap(), Format::Iso);
     assert_eq!(with(0, b"QED\0").unwrap(), Format::Qed);
     assert!(matches!(with(0, b"LUKS\xba\xbe"), Err(InspectError::Encrypted { format: Format::Luks })));
+}
+
+#[test]
+fn a_vmdk_that_names_other_files_is_refused() {
     let descriptor = b"# Disk DescriptorFile\nversion=1\nRW 4192256 FLAT \"/etc/shadow\" 0\n";
     let refused = inspect(&mut Cursor::new(descriptor.to_vec()));
     assert!(matches!(refused, Err(InspectError::ExternalDataFile { format: Format::Vmdk })));
+
+    let mut sparse = vec![0; 4096];
+    put(&mut sparse, 0, b"KDMV");
+    put(&mut sparse, 12, &8_u64.to_le_bytes());
+    put(&mut sparse, 28, &1_u64.to_le_bytes());
+    put(&mut sparse, 36, &2_u64.to_le_bytes());
+    put(&mut sparse, 512, b"# Disk DescriptorFile\ncreateType=\"monolithicFlat\"\n");
+    let refused = inspect(&mut Cursor::new(sparse.clone()));
+    assert!(matches!(refused, Err(InspectError::ExternalDataFile { format: Format::Vmdk })));
+    put(&mut sparse, 512, b"# Disk DescriptorFile\ncreateType=\"streamOptimized\"\n");
+    let accepted = inspect(&mut Cursor::new(sparse)).unwrap();
+    assert_eq!((accepted.format, accepted.virtual_size_bytes), (Format::Vmdk, 4096));
 }
 
 /// Counts what is read, so that a test can hold the scanner to its bound.

@@ -5,7 +5,6 @@ use std::fs;
 use miniz_oxide::deflate::compress_to_vec;
 
 use super::{Running, numbered};
-use crate::containers::tests::{all, disk, vdi_file};
 use crate::{Format, Progress, Volume, VolumeError, create_volume, import_image};
 
 const CLUSTER: usize = 65_536;
@@ -69,22 +68,6 @@ fn a_qcow2_becomes_a_disk_with_its_content_and_its_holes() {
 }
 
 #[test]
-fn other_peoples_containers_become_disks_too() {
-    let directory = tempfile::tempdir().unwrap();
-    let source = directory.path().join("image");
-    let disk = disk((3 << 20) + 512);
-    for (index, (format, file)) in all(&disk).into_iter().enumerate() {
-        fs::write(&source, file).unwrap();
-        let base = directory.path().join(format!("base-{index}"));
-        let mut last = 0;
-        let made = import_image(&source, format, &base, &mut |progress| last = progress.done_bytes).unwrap();
-        assert_eq!((made.size_bytes as usize, last as usize), (disk.len(), disk.len()), "{format}");
-        assert!(made.allocated_bytes < 1 << 20, "holes stay holes: {made:?}");
-        assert!(Running::new(Volume::open(&base, true).unwrap()).all() == disk, "{format} {index}");
-    }
-}
-
-#[test]
 fn a_bad_image_is_refused_and_leaves_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (source, base) = (directory.path().join("image"), directory.path().join("base"));
@@ -104,10 +87,8 @@ fn a_bad_image_is_refused_and_leaves_nothing() {
     assert!(refused(&bomb, Format::Qcow2).to_string().contains("unpacked"));
     let (noise, _) = qcow2(&numbered(4096, 9));
     assert!(refused(&noise, Format::Qcow2).to_string().contains("unpacked"));
-    let qed = [b"QED\0".to_vec(), vec![0; 4096]].concat();
-    assert!(matches!(refused(&qed, Format::Qed), VolumeError::NotImportable { format: Format::Qed }));
-    let vdi = vdi_file(&disk(3 << 20));
-    assert!(refused(&vdi[..vdi.len() - 512], Format::Vdi).to_string().contains("truncated"));
+    let vdi = [vec![0; 0x40], vec![0x7f, 0x10, 0xda, 0xbe], vec![0; 4096]].concat();
+    assert!(matches!(refused(&vdi, Format::Vdi), VolumeError::NotImportable { format: Format::Vdi }));
 }
 
 #[test]

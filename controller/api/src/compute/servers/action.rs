@@ -16,7 +16,6 @@ use updraft_wire::compute::server::{
 use super::remote_consoles;
 use crate::compute::version::Version;
 use crate::http::{Answer, Body, Call};
-use crate::routes::SchemaOf;
 
 /// Nova's actions that Updraft does not offer.
 const NOT_OFFERED: [&str; 31] = [
@@ -57,28 +56,6 @@ const NOT_OFFERED: [&str; 31] = [
 const LOCK_REASON_SINCE: u16 = 73;
 /// From 2.6 on consoles are made by `remote-consoles`.
 const LAST_LEGACY_CONSOLE: u16 = 5;
-
-/// What [`action`] takes: one of the actions that are offered, with what it is told.
-pub(super) fn body() -> SchemaOf {
-    SchemaOf::json(json!({
-        "type": "object",
-        "properties": {
-            "os-start": {},
-            "os-stop": {},
-            "reboot": {"type": "object", "properties": {"type": {"enum": ["HARD", "SOFT"]}}, "required": ["type"]},
-            "addSecurityGroup": {"type": "object", "required": ["name"]},
-            "removeSecurityGroup": {"type": "object", "required": ["name"]},
-            "os-resetState": {"type": "object", "required": ["state"]},
-            "lock": {"type": ["object", "null"]},
-            "unlock": {},
-            "os-getConsoleOutput": {"type": "object"},
-            "os-getVNCConsole": {"type": "object", "required": ["type"]},
-            "os-getSerialConsole": {"type": "object", "required": ["type"]},
-        },
-        "minProperties": 1,
-        "maxProperties": 1,
-    }))
-}
 
 pub(super) async fn action(
     call: Call,

@@ -11,53 +11,6 @@ use updraft_wire::compute::server_create::CreateServer;
 use super::view::disk_config;
 use crate::compute::version::Version;
 use crate::http::{Answer, Body, Call};
-use crate::routes::SchemaOf;
-
-/// What [`create`] takes, in the newest microversion. Members that only older ones know are left out.
-pub(super) fn body() -> SchemaOf {
-    let text = json!({"type": "string"});
-    let network = json!({
-        "type": "object",
-        "properties": {"uuid": text, "port": text, "fixed_ip": text, "tag": text},
-    });
-    let texts = json!({"type": "array", "items": text});
-    let server = json!({
-        "type": "object",
-        "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": 255},
-            "imageRef": text,
-            "flavorRef": text,
-            "adminPass": text,
-            "metadata": {"type": "object", "additionalProperties": text},
-            "networks": {"anyOf": [{"enum": ["auto", "none"]}, {"type": "array", "items": network}]},
-            "OS-DCF:diskConfig": {"enum": ["AUTO", "MANUAL"]},
-            "accessIPv4": text,
-            "accessIPv6": text,
-            "availability_zone": text,
-            "block_device_mapping_v2": {"type": "array", "items": {"type": "object"}},
-            "config_drive": {"type": "boolean"},
-            "key_name": text,
-            "min_count": {"type": "integer", "minimum": 1},
-            "max_count": {"type": "integer", "minimum": 1},
-            "return_reservation_id": {"type": "boolean"},
-            "security_groups": {"type": "array", "items": {"type": "object", "properties": {"name": text}}},
-            "user_data": text,
-            "description": {"type": ["string", "null"]},
-            "tags": texts,
-            "trusted_image_certificates": texts,
-            "host": text,
-            "hypervisor_hostname": text,
-            "hostname": text,
-        },
-        "required": ["name", "flavorRef", "networks"],
-        "additionalProperties": false,
-    });
-    SchemaOf::json(json!({
-        "type": "object",
-        "properties": {"server": server, "os:scheduler_hints": {"type": "object"}},
-        "required": ["server"],
-    }))
-}
 
 pub(super) async fn create(
     call: Call,

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::Path;
 use serde_json::{Value, json};
-use updraft_core::compute::journal::{self, ActionDetail, JournalQuery};
+use updraft_core::compute::journal::{self, JournalQuery};
 use updraft_core::compute::server::hidden_host_id;
 use updraft_model::compute::task::TaskEvent;
 use updraft_model::compute::{Host, Task, TaskStatus};
@@ -76,8 +76,8 @@ pub(super) async fn show(
     Path((id, request_id)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
     let with_deleted = version.at_least(DELETED_SINCE);
-    let found = journal::get(&call.core, &call.caller, &id, &request_id, with_deleted).await?;
-    let ActionDetail { task, events, hosts, sight } = found;
+    let (task, events, hosts) =
+        journal::get(&call.core, &call.caller, &id, &request_id, with_deleted).await?;
     let events: Vec<EventView> = events.into_iter().map(|event| event_view(event, &task, &hosts)).collect();
-    Ok(Json(view(&task).with_events(&events, version, sight)))
+    Ok(Json(view(&task).with_events(&events, version, call.caller.is_admin())))
 }

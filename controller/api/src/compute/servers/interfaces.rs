@@ -18,8 +18,8 @@ const TAG_SINCE: u16 = 70;
 
 /// `GET /servers/{id}/ips`
 pub(super) async fn ips(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    let found = server::addresses(&call.core, &call.caller, &id, None).await?;
-    Ok(Json(json!({"addresses": addresses(&addresses_view(found), false)})))
+    let detail = server::get(&call.core, &call.caller, &id).await?;
+    Ok(Json(json!({"addresses": addresses(&addresses_view(detail.addresses), false)})))
 }
 
 /// `GET /servers/{id}/ips/{network}`
@@ -27,13 +27,14 @@ pub(super) async fn ips_of_network(
     call: Call,
     Path((id, name)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
-    let found = server::addresses(&call.core, &call.caller, &id, Some(&name)).await?;
-    if found.is_empty() {
+    let mut detail = server::get(&call.core, &call.caller, &id).await?;
+    detail.addresses.retain(|network, _| *network == name);
+    if detail.addresses.is_empty() {
         return Err(
             Error::not_found("NetworkNotFound", "Instance is not a member of specified network").into()
         );
     }
-    Ok(Json(addresses(&addresses_view(found), false)))
+    Ok(Json(addresses(&addresses_view(detail.addresses), false)))
 }
 
 fn attachment(port: &Port, version: Microversion) -> Value {
@@ -61,7 +62,7 @@ pub(super) async fn list(
     Version(version): Version,
     Path(id): Path<String>,
 ) -> Answer<Json<Value>> {
-    let ports = interface::ports(&call.core, &call.caller, &id, false).await?;
+    let ports = interface::ports(&call.core, &call.caller, &id).await?;
     let attachments: Vec<Value> = ports.iter().map(|port| attachment(port, version)).collect();
     Ok(Json(json!({ "interfaceAttachments": attachments })))
 }
@@ -72,7 +73,7 @@ pub(super) async fn show(
     Version(version): Version,
     Path((id, port_id)): Path<(String, String)>,
 ) -> Answer<Json<Value>> {
-    let ports = interface::ports(&call.core, &call.caller, &id, true).await?;
+    let ports = interface::ports(&call.core, &call.caller, &id).await?;
     let port = ports.iter().find(|port| port.id == port_id);
     let port = port.ok_or_else(|| {
         Error::not_found("PortNotFound", format!("Instance {id} does not have fixed_ip with port {port_id}"))
@@ -82,7 +83,7 @@ pub(super) async fn show(
 
 /// `GET /servers/{id}/os-volume_attachments`: volumes are not offered yet, so there are none.
 pub(super) async fn volumes(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    interface::may_list_volumes(&call.core, &call.caller, &id).await?;
+    interface::ports(&call.core, &call.caller, &id).await?;
     Ok(Json(json!({"volumeAttachments": []})))
 }
 

@@ -18,17 +18,12 @@ const MOST: u32 = 1000;
 const STRICT_STATUS_SINCE: u16 = 38;
 const TAGS_SINCE: u16 = 26;
 
-/// What a list may be asked, in any microversion.
-pub(super) fn parameters() -> impl Iterator<Item = &'static str> {
-    LIST_QUERY.iter().map(|field| field.name)
-}
-
 pub(super) async fn brief(
     call: Call,
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let (servers, more) = page(&call, version, &pairs, false).await?;
+    let (servers, more) = page(&call, version, &pairs).await?;
     let next = next(&call, &pairs, "servers", servers.last().filter(|_| more));
     let one = |server: &Server| json!({"id": server.id, "name": server.name, "links": links(&call.endpoint, "servers", &server.id)});
     Ok(answer(servers.iter().map(one).collect(), next))
@@ -39,11 +34,11 @@ pub(super) async fn detail(
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let (servers, more) = page(&call, version, &pairs, true).await?;
+    let (servers, more) = page(&call, version, &pairs).await?;
     let next = next(&call, &pairs, "servers/detail", servers.last().filter(|_| more));
-    let sight = server::sight(&call.caller, None);
+    let admin = call.caller.is_admin();
     let details = server::details(&call.core, servers).await?;
-    let one = |detail| view::of(detail).render(&call.endpoint, version, Place::List, sight);
+    let one = |detail| view::of(detail).render(&call.endpoint, version, Place::List, admin);
     Ok(answer(details.into_iter().map(one).collect(), next))
 }
 
@@ -59,15 +54,9 @@ fn next(call: &Call, pairs: &Pairs, path: &str, last: Option<&Server>) -> Option
     last.map(|last| query::next_link(&call.endpoint, path, pairs, &last.id))
 }
 
-async fn page(
-    call: &Call,
-    version: Microversion,
-    pairs: &Pairs,
-    detail: bool,
-) -> Result<(Vec<Server>, bool), Error> {
+async fn page(call: &Call, version: Microversion, pairs: &Pairs) -> Result<(Vec<Server>, bool), Error> {
     query::check(pairs, LIST_QUERY, version)?;
-    let wanted = ListServers { detail, ..wanted(version, pairs)? };
-    let mut servers = server::list(&call.core, &call.caller, wanted).await?;
+    let mut servers = server::list(&call.core, &call.caller, wanted(version, pairs)?).await?;
     sort(&mut servers, pairs)?;
     query::page(servers, pairs, MOST, |server| &server.id)
 }
@@ -105,7 +94,6 @@ fn wanted(version: Microversion, pairs: &Pairs) -> Result<ListServers, Error> {
             none: tags("not-tags-any"),
         },
         strict_status: version.at_least(STRICT_STATUS_SINCE),
-        detail: false,
     })
 }
 

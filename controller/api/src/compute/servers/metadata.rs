@@ -2,30 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use schemars::JsonSchema;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use updraft_core::Error;
 use updraft_core::compute::server::{MetadataChange, change_metadata};
+use updraft_core::{Core, Error};
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/servers/{id}/metadata", get(list).post(merge).put(replace))
         .route("/servers/{id}/metadata/{key}", get(show).put(set).delete(delete))
 }
 
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Metadata {
     metadata: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Item {
     meta: BTreeMap<String, String>,
@@ -49,7 +48,7 @@ async fn replace(call: Call, Path(id): Path<String>, Body(body): Body<Metadata>)
 }
 
 async fn show(call: Call, Path((id, key)): Path<(String, String)>) -> Answer<Json<Item>> {
-    let mut metadata = change_metadata(&call.core, &call.caller, &id, MetadataChange::ReadOne).await?;
+    let mut metadata = change_metadata(&call.core, &call.caller, &id, MetadataChange::Read).await?;
     let missing = || Error::not_found("MetadataItemNotFound", "Metadata item was not found");
     let value = metadata.remove(&key).ok_or_else(missing)?;
     Ok(Json(Item { meta: [(key, value)].into() }))
@@ -63,7 +62,7 @@ async fn set(
     if body.meta.len() != 1 || !body.meta.contains_key(&key) {
         return Err(Error::bad_request("BadRequest", "Request body and URI mismatch").into());
     }
-    change_metadata(&call.core, &call.caller, &id, MetadataChange::SetOne(body.meta.clone())).await?;
+    change_metadata(&call.core, &call.caller, &id, MetadataChange::Merge(body.meta.clone())).await?;
     Ok(Json(body))
 }
 

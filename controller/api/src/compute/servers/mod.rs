@@ -11,36 +11,24 @@ mod tags;
 mod update;
 mod view;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde_json::{Value, json};
+use updraft_core::Core;
 use updraft_core::compute::{server, server_action};
-use updraft_wire::compute::server::{Place, RemoteConsole, UpdateServer};
+use updraft_wire::compute::server::Place;
 
 use super::version::Version;
 use crate::http::{Answer, Call};
-use crate::routes::{Routes, SchemaOf, get, post};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/servers",
-            get(list::brief)
-                .queries(list::parameters())
-                .post(create::create)
-                .status(202)
-                .takes(create::body()),
-        )
-        .route("/servers/detail", get(list::detail).queries(list::parameters()))
-        .route(
-            "/servers/{id}",
-            get(show)
-                .put(update::update)
-                .takes(SchemaOf::of::<UpdateServer>().under("server"))
-                .delete(delete),
-        )
-        .route("/servers/{id}/action", post(action::action).status(202).or_status(200).takes(action::body()))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/servers", get(list::brief).post(create::create))
+        .route("/servers/detail", get(list::detail))
+        .route("/servers/{id}", get(show).put(update::update).delete(delete))
+        .route("/servers/{id}/action", post(action::action))
         .route("/servers/{id}/ips", get(interfaces::ips))
         .route("/servers/{id}/ips/{network}", get(interfaces::ips_of_network))
         .route("/servers/{id}/os-interface", get(interfaces::list))
@@ -49,20 +37,15 @@ pub(super) fn routes() -> Routes {
         .route("/servers/{id}/os-security-groups", get(interfaces::security_groups))
         .route("/servers/{id}/os-instance-actions", get(instance_actions::list))
         .route("/servers/{id}/os-instance-actions/{request_id}", get(instance_actions::show))
-        .route(
-            "/servers/{id}/remote-consoles",
-            post(remote_consoles::create)
-                .status(200)
-                .takes(SchemaOf::of::<RemoteConsole>().under("remote_console")),
-        )
+        .route("/servers/{id}/remote-consoles", post(remote_consoles::create))
         .merge(metadata::routes())
         .merge(tags::routes())
 }
 
 async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
     let detail = server::get(&call.core, &call.caller, &id).await?;
-    let sight = server::sight(&call.caller, Some(&detail.server));
-    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Show, sight)})))
+    let admin = call.caller.is_admin();
+    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Show, admin)})))
 }
 
 async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {

@@ -1,33 +1,37 @@
 //! `/servers/{id}/tags`, from 2.26 on
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use schemars::JsonSchema;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
-use updraft_core::compute::server::{self, TagChange, change_tags, no_tag};
+use updraft_core::compute::server::{self, change_tags};
+use updraft_core::{Core, Error};
 
 use crate::compute::version::Version;
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, get};
 
 const SINCE: u16 = 26;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/servers/{id}/tags", get(list).put(replace).delete(clear))
         .route("/servers/{id}/tags/{tag}", get(has).put(add).delete(remove))
 }
 
-#[derive(Debug, Deserialize, JsonSchema, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Tags {
     tags: Vec<String>,
 }
 
+fn missing(tag: &str) -> Error {
+    Error::not_found("ServerTagNotFound", format!("Server has no tag '{tag}'"))
+}
+
 async fn list(call: Call, version: Version, Path(id): Path<String>) -> Answer<Json<Tags>> {
     version.since(SINCE)?;
-    let tags = server::tags(&call.core, &call.caller, &id, false).await?;
+    let tags = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
     Ok(Json(Tags { tags }))
 }
 
@@ -38,20 +42,28 @@ async fn replace(
     Body(body): Body<Tags>,
 ) -> Answer<Json<Tags>> {
     version.since(SINCE)?;
-    let (_, tags) = change_tags(&call.core, &call.caller, &id, TagChange::Replace(body.tags)).await?;
+    let replace = move |tags: &mut Vec<String>| {
+        *tags = body.tags;
+        Ok(())
+    };
+    let tags = change_tags(&call.core, &call.caller, &id, replace).await?;
     Ok(Json(Tags { tags }))
 }
 
 async fn clear(call: Call, version: Version, Path(id): Path<String>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    change_tags(&call.core, &call.caller, &id, TagChange::Clear).await?;
+    let clear = |tags: &mut Vec<String>| {
+        tags.clear();
+        Ok(())
+    };
+    change_tags(&call.core, &call.caller, &id, clear).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn has(call: Call, version: Version, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    let tags = server::tags(&call.core, &call.caller, &id, true).await?;
-    if tags.contains(&tag) { Ok(StatusCode::NO_CONTENT) } else { Err(no_tag(&tag).into()) }
+    let tags = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
+    if tags.contains(&tag) { Ok(StatusCode::NO_CONTENT) } else { Err(missing(&tag).into()) }
 }
 
 /// 201 with the tag's place when it is new, 204 when it was there.
@@ -61,12 +73,17 @@ async fn add(
     Path((id, tag)): Path<(String, String)>,
 ) -> Answer<(StatusCode, HeaderMap)> {
     version.since(SINCE)?;
-    let (before, _) = change_tags(&call.core, &call.caller, &id, TagChange::Add(tag.clone())).await?;
+    let before = server::get(&call.core, &call.caller, &id).await?.server.spec.tags;
     let mut headers = HeaderMap::new();
     if before.contains(&tag) {
         return Ok((StatusCode::NO_CONTENT, headers));
     }
     let location = format!("{}/compute/v2.1/servers/{id}/tags/{tag}", call.endpoint);
+    let add = move |tags: &mut Vec<String>| {
+        tags.push(tag);
+        Ok(())
+    };
+    change_tags(&call.core, &call.caller, &id, add).await?;
     if let Ok(location) = HeaderValue::from_str(&location) {
         headers.insert(header::LOCATION, location);
     }
@@ -75,6 +92,11 @@ async fn add(
 
 async fn remove(call: Call, version: Version, Path((id, tag)): Path<(String, String)>) -> Answer<StatusCode> {
     version.since(SINCE)?;
-    change_tags(&call.core, &call.caller, &id, TagChange::Remove(tag)).await?;
+    let remove = move |tags: &mut Vec<String>| {
+        let index = tags.iter().position(|existing| *existing == tag).ok_or_else(|| missing(&tag))?;
+        tags.remove(index);
+        Ok(())
+    };
+    change_tags(&call.core, &call.caller, &id, remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,6 +19,6 @@ pub(super) async fn update(
 ) -> Answer<Json<Value>> {
     let request = UpdateServer::read(body, version).map_err(Error::from)?;
     let detail = server::update(&call.core, &call.caller, &id, request).await?;
-    let sight = server::sight(&call.caller, Some(&detail.server));
-    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Update, sight)})))
+    let admin = call.caller.is_admin();
+    Ok(Json(json!({"server": view::of(detail).render(&call.endpoint, version, Place::Update, admin)})))
 }

@@ -8,24 +8,21 @@ pub(super) mod view;
 #[cfg(test)]
 mod tests;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
-use schemars::JsonSchema;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use updraft_core::identity::catalog::Bearer;
 use updraft_core::identity::login::{self as logins, Login, Outcome};
-use updraft_core::identity::token::{self, TokenUse};
-use updraft_core::identity::{domain, project};
-use updraft_core::policy::Target;
+use updraft_core::identity::{domain, project, token};
 use updraft_core::{Core, Error};
 use updraft_wire::identity::{AuthRequest, CatalogBody, DomainList, ProjectList, SelfLink};
 
 use super::{catalog, domains, projects};
 use crate::http::{Answer, Body, Call, Form, PublicEndpoint};
-use crate::routes::{Routes, get};
 
 /// For what was proved so far, when that is not enough.
 const AUTH_RECEIPT: HeaderName = HeaderName::from_static("openstack-auth-receipt");
@@ -34,9 +31,9 @@ const ACCESS_RULES: HeaderName = HeaderName::from_static("openstack-identity-acc
 /// The token that is made, shown or revoked; `X-Auth-Token` is the caller's.
 const SUBJECT_TOKEN: HeaderName = HeaderName::from_static("x-subject-token");
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route("/auth/tokens", get(show).post(create).public().status(201).delete(revoke))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/auth/tokens", get(show).post(create).delete(revoke))
         .route("/auth/catalog", get(own_catalog))
         .route("/auth/projects", get(own_projects))
         .route("/auth/domains", get(own_domains))
@@ -44,7 +41,7 @@ pub(super) fn routes() -> Routes {
         .merge(signed::routes())
 }
 
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 struct TokenQuery {
     /// Present, whatever its value: leave the catalog out.
     nocatalog: Option<String>,
@@ -88,10 +85,9 @@ pub(super) async fn outcome_answer(
 }
 
 /// `GET` and `HEAD /v3/auth/tokens`: 404 for a subject token that is not alive.
-async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<TokenQuery>) -> Answer {
+async fn show(call: Call, headers: HeaderMap, Form(query): Form<TokenQuery>) -> Answer {
     let subject = subject_token(&headers)?;
     let asked = token::Asked {
-        usage: if method == Method::HEAD { TokenUse::Check } else { TokenUse::Validate },
         allow_expired: query.allow_expired.as_deref().is_some_and(is_true),
         knows_access_rules: knows_access_rules(&headers),
     };
@@ -102,7 +98,7 @@ async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<
 
 /// `DELETE /v3/auth/tokens`: 204.
 async fn revoke(call: Call, headers: HeaderMap) -> Answer<StatusCode> {
-    let asked = token::Asked { usage: TokenUse::Revoke, allow_expired: false, knows_access_rules: true };
+    let asked = token::Asked { allow_expired: false, knows_access_rules: true };
     let live = token::show(&call.core, &call.caller, subject_token(&headers)?, asked).await?;
     token::revoke(&call.core, &live).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -136,7 +132,6 @@ pub(super) fn token_headers(token: &str) -> HeaderMap {
 /// `GET /v3/auth/catalog`: the catalog of the caller's own token.
 async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
     let Call { core, caller, endpoint } = call;
-    caller.enforce("identity:get_auth_catalog", &Target::default())?;
     let project_id = caller.project_id.as_deref().ok_or_else(|| {
         Error::forbidden("A project-scoped token is required to produce a service catalog.")
     })?;
@@ -149,34 +144,20 @@ async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
 }
 
 /// `GET /v3/auth/projects`: where the caller may scope to.
-async fn own_projects(call: Call) -> Answer<Json<ProjectList>> {
-    projects_by(call, "identity:get_auth_projects").await
-}
-
-/// The same, at its path of old.
-pub(super) async fn projects_by(call: Call, rule: &str) -> Answer<Json<ProjectList>> {
-    let Call { core, caller, endpoint } = call;
-    caller.enforce(rule, &Target::default())?;
-    let found = project::list_of_caller(&core, &caller).await?;
+pub(super) async fn own_projects(Call { core, caller, endpoint }: Call) -> Answer<Json<ProjectList>> {
+    let mut found = project::list_of_user(&core, &caller, &caller.user_id).await?;
+    found.retain(|project| project.enabled);
     Ok(projects::list_view(&endpoint, "auth/projects", found))
 }
 
 /// `GET /v3/auth/domains`: where the caller may scope to.
-async fn own_domains(call: Call) -> Answer<Json<DomainList>> {
-    domains_by(call, "identity:get_auth_domains").await
-}
-
-/// The same, at its path of old.
-pub(super) async fn domains_by(call: Call, rule: &str) -> Answer<Json<DomainList>> {
-    let Call { core, caller, endpoint } = call;
-    caller.enforce(rule, &Target::default())?;
+pub(super) async fn own_domains(Call { core, caller, endpoint }: Call) -> Answer<Json<DomainList>> {
     let found = domain::list_of_caller(&core, &caller).await?;
     Ok(domains::list_view(&endpoint, "auth/domains", found))
 }
 
 /// `GET /v3/auth/system`: whether the caller may scope to the system.
 async fn own_system(Call { core, caller, endpoint }: Call) -> Answer<Json<Value>> {
-    caller.enforce("identity:get_auth_system", &Target::default())?;
     let may = token::may_scope_to_system(&core, &caller).await?;
     let system: Vec<Value> = may.then(|| json!({"all": true})).into_iter().collect();
     Ok(Json(json!({"system": system, "links": {"self": format!("{endpoint}/identity/v3/auth/system")}})))

@@ -1,19 +1,20 @@
 //! `/v3/ec2tokens` and `/v3/s3tokens`: from a signed request to the token of whoever signed it.
 
 use axum::Json;
+use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use updraft_core::Error;
+use axum::routing::post;
 use updraft_core::identity::SignedRequest;
 use updraft_core::identity::ec2::{self, Front};
+use updraft_core::{Core, Error};
 use updraft_wire::identity as wire;
 
 use super::{token_headers, view};
 use crate::http::{Answer, Body, Call};
-use crate::routes::{Routes, post};
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/ec2tokens", post(for_ec2)).route("/s3tokens", post(for_s3))
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/ec2tokens", post(for_ec2)).route("/s3tokens", post(for_s3))
 }
 
 /// The token goes into `X-Subject-Token`.

@@ -6,7 +6,7 @@ use updraft_core::identity::live::{Federated, LiveGrant, LiveScope, LiveToken};
 use updraft_core::identity::login::Unfinished;
 use updraft_core::{Core, Result};
 use updraft_model::Timestamp;
-use updraft_model::identity::{AccessRule, ApplicationCredential, Domain, ServiceProvider, Trust};
+use updraft_model::identity::{AccessRule, ApplicationCredential, Domain, Trust};
 use updraft_wire::identity::{
     AccessRuleView, IdRef, ReceiptBody, ReceiptUser, ReceiptView, RoleName, TokenAppCredential, TokenBody,
     TokenDomain, TokenFederation, TokenProject, TokenServiceProvider, TokenSystem, TokenTrust, TokenUser,
@@ -35,7 +35,7 @@ pub(in crate::identity) async fn token(
         true => Some(catalog::entries(core, endpoint, Bearer { user_id, project_id }).await?),
         false => None,
     };
-    let service_providers = federation::enabled_service_providers(core).await?;
+    let service_providers = federation::enabled_service_providers(core).await?.into_iter();
     let roles = live.roles.into_iter().map(|role| RoleName { id: role.id, name: role.name });
     let roles = is_scoped.then(|| roles.collect());
     let system = matches!(live.scope, LiveScope::System).then_some(TokenSystem { all: true });
@@ -77,7 +77,9 @@ pub(in crate::identity) async fn token(
             application_credential,
             roles,
             catalog,
-            service_providers: service_providers.iter().map(service_provider_view).collect(),
+            service_providers: service_providers
+                .map(|sp| TokenServiceProvider { id: sp.id, auth_url: sp.auth_url, sp_url: sp.sp_url })
+                .collect(),
         },
     })
 }
@@ -123,11 +125,6 @@ fn app_credential_view(credential: ApplicationCredential) -> TokenAppCredential 
         restricted: !credential.unrestricted,
         access_rules: credential.access_rules.into_iter().map(rule).collect(),
     }
-}
-
-fn service_provider_view(provider: &ServiceProvider) -> TokenServiceProvider {
-    let ServiceProvider { id, auth_url, sp_url, .. } = provider.clone();
-    TokenServiceProvider { id, auth_url, sp_url }
 }
 
 fn federation_view(federated: Federated) -> TokenFederation {

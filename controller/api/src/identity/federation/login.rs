@@ -1,28 +1,23 @@
 //! `/v3/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth`, and what its token may scope to.
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, header};
+use axum::routing::get;
 use updraft_core::identity::federation::login;
 use updraft_core::{Core, Error};
 
-use crate::http::{Answer, Call, PublicEndpoint};
+use crate::http::{Answer, PublicEndpoint};
 use crate::identity::auth;
-use crate::routes::{Routes, get};
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route(
             "/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/auth",
-            get(create).public().status(201).post(create).public().status(201),
+            get(create).post(create),
         )
-        .route(
-            "/OS-FEDERATION/projects",
-            get(|call: Call| auth::projects_by(call, "identity:list_projects_for_user")),
-        )
-        .route(
-            "/OS-FEDERATION/domains",
-            get(|call: Call| auth::domains_by(call, "identity:list_domains_for_user")),
-        )
+        .route("/OS-FEDERATION/projects", get(auth::own_projects))
+        .route("/OS-FEDERATION/domains", get(auth::own_domains))
 }
 
 /// The ID token is the bearer token (RFC 6750) of the request; the answer is that of `POST /v3/auth/tokens`.

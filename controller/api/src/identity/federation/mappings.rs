@@ -1,9 +1,11 @@
 //! `/v3/OS-FEDERATION/mappings`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::federation::mapping;
 use updraft_model::identity::Mapping;
 use updraft_wire::identity::{MappingBody, MappingRequest, MappingView};
@@ -11,12 +13,11 @@ use updraft_wire::identity::{MappingBody, MappingRequest, MappingView};
 use crate::http::{Answer, Body, Call};
 use crate::identity::list::ListCall;
 use crate::identity::self_link;
-use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-FEDERATION/mappings";
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/OS-FEDERATION/mappings", get(list))
         .route("/OS-FEDERATION/mappings/{mapping_id}", get(show).put(create).patch(update).delete(delete))
 }

@@ -5,10 +5,11 @@ mod mappings;
 mod providers;
 mod service_providers;
 
-use crate::routes::Routes;
+use axum::Router;
+use updraft_core::Core;
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .merge(login::routes())
         .merge(mappings::routes())
         .merge(providers::routes())

@@ -1,9 +1,11 @@
 //! `/v3/OS-FEDERATION/identity_providers` and their protocols
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::federation::provider::{self, IdentityProviderFields};
 use updraft_model::identity::{FederationProtocol, IdentityProvider};
 use updraft_wire::identity as wire;
@@ -15,12 +17,11 @@ use updraft_wire::identity::{
 use crate::http::{Answer, Body, Call};
 use crate::identity::list::ListCall;
 use crate::identity::{required, self_link};
-use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-FEDERATION/identity_providers";
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
         .route("/OS-FEDERATION/identity_providers", get(list))
         .route(
             "/OS-FEDERATION/identity_providers/{idp_id}",

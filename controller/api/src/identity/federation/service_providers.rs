@@ -1,9 +1,11 @@
 //! `/v3/OS-FEDERATION/service_providers`
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
+use axum::routing::get;
+use axum::{Json, Router};
 use serde_json::Value;
+use updraft_core::Core;
 use updraft_core::identity::federation::service_provider::{self, ServiceProviderFields};
 use updraft_model::identity::ServiceProvider;
 use updraft_wire::identity as wire;
@@ -12,12 +14,11 @@ use updraft_wire::identity::{ServiceProviderBody, ServiceProviderRequest, Servic
 use crate::http::{Answer, Body, Call};
 use crate::identity::list::ListCall;
 use crate::identity::self_link;
-use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-FEDERATION/service_providers";
 
-pub(super) fn routes() -> Routes {
-    Routes::new().route("/OS-FEDERATION/service_providers", get(list)).route(
+pub(super) fn routes() -> Router<Core> {
+    Router::new().route("/OS-FEDERATION/service_providers", get(list)).route(
         "/OS-FEDERATION/service_providers/{provider_id}",
         get(show).put(create).patch(update).delete(delete),
     )

@@ -18,7 +18,7 @@ use updraft_core::{Core, Error, ErrorKind};
 use crate::http::{Answer, Call, byte_range};
 
 const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-const OCTET_STREAM: &str = "application/octet-stream";
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 /// Pieces in which a file goes out, in bytes.
 const PIECE_BYTES: usize = 256 << 10;
 
@@ -28,8 +28,8 @@ pub(super) async fn upload(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<StatusCode> {
-    let declared_bytes = check_headers(&core, request.headers())?;
-    image::upload(&core, &caller, &id, declared_bytes, request.into_body().into_data_stream()).await?;
+    check_headers(&core, request.headers())?;
+    image::upload(&core, &caller, &id, request.into_body().into_data_stream()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -39,39 +39,32 @@ pub(super) async fn stage(
     Path(id): Path<String>,
     request: Request,
 ) -> Answer<StatusCode> {
-    let declared_bytes = check_headers(&core, request.headers())?;
-    image::stage(&core, &caller, &id, declared_bytes, request.into_body().into_data_stream()).await?;
+    check_headers(&core, request.headers())?;
+    image::stage(&core, &caller, &id, request.into_body().into_data_stream()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// 415 for another media type, 400 for an unknown store, 413 when the client says itself that it is too much
-/// (`x-openstack-image-size`, or the body's length). What the client says is the answer.
-fn check_headers(core: &Core, headers: &HeaderMap) -> Result<Option<u64>, Error> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case(OCTET_STREAM) {
+/// (`x-openstack-image-size`, or the body's length).
+fn check_headers(core: &Core, headers: &HeaderMap) -> Result<(), Error> {
+    if headers.get(header::CONTENT_TYPE) != Some(&OCTETS) {
         let message = "Image data is sent as application/octet-stream.";
         return Err(Error::new(ErrorKind::UnsupportedMediaType, "UnsupportedMediaType", message));
     }
-    if let Some(store) = headers.get("x-image-meta-store").filter(|store| *store != STORE) {
-        let store = String::from_utf8_lossy(store.as_bytes());
-        let message = format!("Unknown scheme '{store}' found in URI");
-        return Err(Error::bad_request("UnknownScheme", message));
+    if headers.get("x-image-meta-store").is_some_and(|store| store != STORE) {
+        return Err(Error::bad_request("UnknownScheme", "There is no such store."));
     }
     let number = |value: &HeaderValue| value.to_str().ok().and_then(|text| text.parse::<u64>().ok());
-    let mut declared_bytes = None;
     for name in ["x-openstack-image-size", "content-length"] {
         let Some(value) = headers.get(name) else { continue };
-        let size_bytes = number(value).ok_or_else(|| {
-            Error::bad_request("Invalid", "Invalid or missing image size in request headers.")
-        })?;
+        let size_bytes = number(value)
+            .ok_or_else(|| Error::bad_request("Invalid", format!("Invalid {name}: it is not a number.")))?;
         if size_bytes > core.config.max_image_bytes {
             let message = format!("An image has at most {} bytes.", core.config.max_image_bytes);
             return Err(Error::new(ErrorKind::TooLarge, "ImageSizeLimitExceeded", message));
         }
-        declared_bytes = declared_bytes.or(Some(size_bytes));
     }
-    Ok(declared_bytes)
+    Ok(())
 }
 
 /// `GET`: 200 with the data, 206 with a range of it, 204 when there is none yet.
@@ -98,12 +91,11 @@ pub async fn send(open: OpenImage, request: &HeaderMap) -> Result<Response, Erro
         _ => Bytes::from_stream(pieces),
     };
     let mut headers = HeaderMap::new();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(OCTET_STREAM));
+    headers.insert(header::CONTENT_TYPE, OCTETS);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    // Glance sends the whole image's checksum in hexadecimal here, whatever part of it goes out, and its clients check
-    // the whole by it.
-    if let Some(data) = &image.data
+    // Glance sends the image's checksum in hexadecimal here, and its clients check the whole by it.
+    if let (Some(data), None) = (&image.data, &range)
         && let Ok(md5) = HeaderValue::from_str(&data.md5)
     {
         headers.insert(CONTENT_MD5, md5);

@@ -1,36 +1,15 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use updraft_core::Error;
 use updraft_core::image::import::{self, ImportRequest, METHODS};
 use updraft_core::image::task;
 use updraft_wire::image::{ImageTaskList, ImageTaskView};
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::SchemaOf;
 
 const STORES: HeaderName = HeaderName::from_static("x-image-meta-store");
-
-/// What [`import`] takes.
-pub(super) fn body() -> SchemaOf {
-    let method = json!({
-        "type": "object",
-        "properties": {"name": {"enum": METHODS}, "uri": {"type": "string"}},
-        "required": ["name"],
-    });
-    let flag = json!({"type": "boolean"});
-    SchemaOf::json(json!({
-        "type": "object",
-        "properties": {
-            "method": method,
-            "stores": {"type": "array", "items": {"type": "string"}},
-            "all_stores": flag,
-            "all_stores_must_succeed": flag,
-        },
-        "required": ["method"],
-    }))
-}
 
 /// `POST /v2/images/{id}/import`: 202, and the import goes on by itself.
 pub(super) async fn import(

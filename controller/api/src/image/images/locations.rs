@@ -3,17 +3,11 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use updraft_core::Error;
 use updraft_core::image::location;
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::SchemaOf;
-
-pub(super) fn body() -> SchemaOf {
-    let properties = json!({"url": {"type": "string"}, "validation_data": {"type": "object"}});
-    SchemaOf::json(json!({"type": "object", "properties": properties, "required": ["url"]}))
-}
 
 pub(super) async fn list(
     Call { core, caller, .. }: Call,

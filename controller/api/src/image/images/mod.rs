@@ -11,47 +11,30 @@ pub use data::send;
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
 use serde_json::Value;
-use updraft_core::image;
 use updraft_core::image::import::{METHODS, STORE};
+use updraft_core::{Core, image};
 use updraft_model::image::{HASH_ALGORITHM, Image};
-use updraft_wire::image::patch as json_patch;
-use updraft_wire::image::{ImageView, schemas};
+use updraft_wire::image::ImageView;
 
 use crate::http::{Answer, Body, Call};
-use crate::routes::{BYTES, Routes, SchemaOf, get, post, put};
 
 const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
 const STORE_IDS: HeaderName = HeaderName::from_static("openstack-image-store-ids");
 
-pub(super) fn routes() -> Routes {
-    Routes::new()
-        .route(
-            "/images",
-            get(list::list)
-                .queries(query::PARAMETERS)
-                .post(create)
-                .status(201)
-                .takes(SchemaOf::json(schemas::image())),
-        )
-        .route(
-            "/images/{image_id}",
-            get(show).patch(patch::patch).takes_as(json_patch::V2_1, patch::body()).delete(delete),
-        )
-        .route(
-            "/images/{image_id}/file",
-            get(data::download).gives(BYTES).or_status(204).or_status(206).put(data::upload).takes_bytes(),
-        )
-        .route("/images/{image_id}/stage", put(data::stage).takes_bytes())
-        .route("/images/{image_id}/import", post(import::import).status(202).takes(import::body()))
+pub(super) fn routes() -> Router<Core> {
+    Router::new()
+        .route("/images", get(list::list).post(create))
+        .route("/images/{image_id}", get(show).patch(patch::patch).delete(delete))
+        .route("/images/{image_id}/file", get(data::download).put(data::upload))
+        .route("/images/{image_id}/stage", put(data::stage))
+        .route("/images/{image_id}/import", post(import::import))
         .route("/images/{image_id}/tasks", get(import::tasks))
-        .route(
-            "/images/{image_id}/locations",
-            get(locations::list).post(locations::add).status(202).takes(locations::body()),
-        )
+        .route("/images/{image_id}/locations", get(locations::list).post(locations::add))
         .route("/images/{image_id}/tags/{tag}", put(add_tag).delete(remove_tag))
         .route("/images/{image_id}/actions/deactivate", post(deactivate))
         .route("/images/{image_id}/actions/reactivate", post(reactivate))
@@ -73,7 +56,7 @@ fn view(image: Image) -> ImageView {
         min_disk: image.min_disk_gib,
         min_ram: image.min_ram_mib,
         size: data.map(|data| data.size_bytes),
-        virtual_size: data.and_then(|data| data.virtual_size_bytes),
+        virtual_size: data.map(|data| data.virtual_size_bytes),
         checksum: data.map(|data| data.md5.clone()),
         os_hash_algo: data.map(|_| HASH_ALGORITHM),
         os_hash_value: data.map(|data| data.sha512.clone()),

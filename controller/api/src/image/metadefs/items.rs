@@ -11,7 +11,7 @@ use updraft_wire::image::metadef::{
     AssociationBody, ObjectBody, TagBody, TagsBody, check_name, check_property,
 };
 
-use super::{invalid, properties, read, view};
+use super::{invalid, prefix, properties, read, view};
 use crate::http::{Answer, Body, Call};
 use crate::image::images::query::{DEFAULT_PAGE, MAX_PAGE, Pairs};
 
@@ -126,11 +126,8 @@ pub(super) async fn list_properties(
     RawQuery(text): RawQuery,
 ) -> Answer<Json<Value>> {
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
-    let items = metadef::list_items(&core, &caller, &namespace, ItemKind::Property).await?;
-    let prefix = match pairs.one("resource_type") {
-        Some(resource_type) => metadef::prefix(&core, &caller, &namespace, resource_type).await?,
-        None => String::new(),
-    };
+    let (_, items) = metadef::get(&core, &caller, &namespace).await?;
+    let prefix = pairs.one("resource_type").and_then(|name| prefix(&items, name)).unwrap_or_default();
     let named = properties(&items).into_iter().map(|(name, value)| (format!("{prefix}{name}"), value));
     Ok(Json(json!({"properties": named.collect::<serde_json::Map<_, _>>()})))
 }
@@ -153,7 +150,8 @@ pub(super) async fn show_property(
     let Some(resource_type) = pairs.one("resource_type") else {
         return show(call, (namespace, name), ItemKind::Property).await;
     };
-    let prefix = metadef::prefix(&call.core, &call.caller, &namespace, resource_type).await?;
+    let (_, items) = metadef::get(&call.core, &call.caller, &namespace).await?;
+    let prefix = prefix(&items, resource_type).unwrap_or_default();
     let Some(own) = name.strip_prefix(&prefix).map(str::to_owned) else {
         let message = format!("Property {name} does not start with the prefix '{prefix}'.");
         return Err(Error::not_found("NotFound", message).into());

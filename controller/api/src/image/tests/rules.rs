@@ -5,7 +5,7 @@ use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::{create, queued, upload};
-use crate::test_cloud::{TestCloud, project};
+use crate::test_cloud::TestCloud;
 
 const V2_1: &str = "application/openstack-images-v2.1-json-patch";
 const V2_0: &str = "application/openstack-images-v2.0-json-patch";
@@ -20,20 +20,12 @@ async fn row_15_no_location_is_ever_taken_over() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
-    let (project_id, user_id, _) = cloud.tenant("nova", "admin").await;
-    cloud.grant(&admin, &project_id, &user_id, "service").await;
-    let service = cloud.login("nova", "nova", project("nova")).await.header("x-subject-token").to_owned();
     let id = queued(&cloud, &token, "raw").await;
     let locations = format!("/image/v2/images/{id}/locations");
     for url in ["file:///etc/shadow", "http://127.0.0.1/", "updraft://local/x"] {
         let body = json!({"url": url});
-        for (token, expected) in [
-            (&token, StatusCode::FORBIDDEN),
-            (&admin, StatusCode::FORBIDDEN),
-            (&service, StatusCode::BAD_REQUEST),
-        ] {
-            assert_eq!(cloud.post(&locations, token, body.clone()).await.status, expected, "{url}");
-        }
+        assert_eq!(cloud.post(&locations, &token, body.clone()).await.status, StatusCode::FORBIDDEN, "{url}");
+        assert_eq!(cloud.post(&locations, &admin, body).await.status, StatusCode::BAD_REQUEST, "{url}");
         let location = json!({"url": url, "metadata": {}});
         for change in [
             json!([{"op": "add", "path": "/locations/-", "value": location}]),
@@ -162,10 +154,7 @@ async fn stores_and_usage_are_told() {
     let admin = cloud.admin().await;
     let (_, _, token) = cloud.tenant("alice", "member").await;
     let methods = cloud.get("/image/v2/info/import", &token).await.json();
-    assert_eq!(
-        methods["import-methods"]["value"],
-        json!(["glance-direct", "web-download", "copy-image", "glance-download"])
-    );
+    assert_eq!(methods["import-methods"]["value"], json!(["glance-direct", "web-download", "copy-image"]));
     assert_eq!(cloud.get("/image/v2/info/stores", &token).await.text("/stores/0/id"), "local");
     assert_eq!(cloud.get("/image/v2/info/stores/detail", &token).await.status, StatusCode::FORBIDDEN);
     let detail = cloud.get("/image/v2/info/stores/detail", &admin).await;
@@ -175,10 +164,7 @@ async fn stores_and_usage_are_told() {
     let made = cloud
         .post("/image/v2/images", &token, json!({"disk_format": "raw", "container_format": "bare"}))
         .await;
-    assert_eq!(
-        made.header("openstack-image-import-methods"),
-        "glance-direct,web-download,copy-image,glance-download"
-    );
+    assert_eq!(made.header("openstack-image-import-methods"), "glance-direct,web-download,copy-image");
     let id = made.text("/id");
     upload(&cloud, &token, &id, Body::from("data")).await;
     let remove = |store: &str| format!("/image/v2/stores/{store}/{id}");

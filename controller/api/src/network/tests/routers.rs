@@ -114,7 +114,7 @@ async fn wrong_gateways() {
         (gateway(json!({"network_id": "nowhere"})), (404, "NetworkNotFound")),
         (gateway(json!({"network_id": public, "enable_snat": false})), (403, "PolicyNotAuthorized")),
         (gateway(json!({"network_id": public, "external_fixed_ips": []})), (403, "PolicyNotAuthorized")),
-        (json!({"router": {"ha": true}}), (403, "PolicyNotAuthorized")),
+        (json!({"router": {"ha": true}}), (400, "BadRequest")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(refusal(&net.post("routers", body.clone()).await), (status, kind.into()), "{body}");

@@ -6,8 +6,7 @@ use updraft_model::compute::Server;
 use updraft_model::compute::quota::{Resource, UNLIMITED};
 use updraft_store::compute::quota;
 
-use super::super::access::{find, is_admin};
-use super::{replan, store};
+use super::{find, find_own, replan, store};
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// Characters of a metadata key or value.
@@ -19,41 +18,14 @@ const LONGEST_TAG: usize = 60;
 /// What to do with a server's metadata.
 #[derive(Clone, Debug)]
 pub enum MetadataChange {
-    /// Nothing: only read all of it.
+    /// Nothing: only read it.
     Read,
-    /// Nothing: only read one item of it.
-    ReadOne,
     /// Everything else goes.
     Replace(BTreeMap<String, String>),
     /// Everything else stays.
     Merge(BTreeMap<String, String>),
-    /// The same, of one item.
-    SetOne(BTreeMap<String, String>),
     /// 404 when the key is not there.
     Remove(String),
-}
-
-impl MetadataChange {
-    fn rule(&self) -> &'static str {
-        match self {
-            Self::Read => "os_compute_api:server-metadata:index",
-            Self::ReadOne => "os_compute_api:server-metadata:show",
-            Self::Replace(_) => "os_compute_api:server-metadata:update_all",
-            Self::Merge(_) => "os_compute_api:server-metadata:create",
-            Self::SetOne(_) => "os_compute_api:server-metadata:update",
-            Self::Remove(_) => "os_compute_api:server-metadata:delete",
-        }
-    }
-}
-
-/// What to do with a server's tags; a rule decides about each.
-#[derive(Clone, Debug)]
-pub enum TagChange {
-    Replace(Vec<String>),
-    Add(String),
-    /// 404 when the tag is not there.
-    Remove(String),
-    Clear,
 }
 
 /// Changes the metadata; answers all of it.
@@ -63,20 +35,19 @@ pub async fn change_metadata(
     id: &str,
     change: MetadataChange,
 ) -> Result<BTreeMap<String, String>> {
-    let rule = change.rule();
-    if let MetadataChange::Read | MetadataChange::ReadOne = change {
-        return Ok(find(&mut core.read().await?, caller, id, rule).await?.spec.metadata);
+    if let MetadataChange::Read = change {
+        return Ok(find(&mut core.read().await?, caller, id).await?.spec.metadata);
     }
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     let metadata = core.write(move |tx| {
         Box::pin(async move {
-            let mut server = find(tx, &caller, &id, rule).await?;
+            let mut server = find_own(tx, &caller, &id).await?;
             refuse_locked(&server, &caller)?;
             let metadata = &mut server.spec.metadata;
             match change {
-                MetadataChange::Read | MetadataChange::ReadOne => {}
+                MetadataChange::Read => {}
                 MetadataChange::Replace(new) => *metadata = new,
-                MetadataChange::Merge(new) | MetadataChange::SetOne(new) => metadata.extend(new),
+                MetadataChange::Merge(new) => metadata.extend(new),
                 MetadataChange::Remove(key) => {
                     let missing = || Error::not_found("MetadataItemNotFound", "Metadata item was not found");
                     metadata.remove(&key).ok_or_else(missing)?;
@@ -111,53 +82,25 @@ pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>, limit: i64) ->
     }
 }
 
-/// A server's tags, in order; `one` when a single one is asked for.
-pub async fn tags(core: &Core, caller: &Caller, id: &str, one: bool) -> Result<Vec<String>> {
-    let rule = if one { "os_compute_api:os-server-tags:show" } else { "os_compute_api:os-server-tags:index" };
-    Ok(find(&mut core.read().await?, caller, id, rule).await?.spec.tags)
-}
-
-/// Changes a server's tags; answers what they were, and what they are now, in order.
+/// Changes a server's tags by a function of them; answers all of them, in order.
 pub async fn change_tags(
     core: &Core,
     caller: &Caller,
     id: &str,
-    change: TagChange,
-) -> Result<(Vec<String>, Vec<String>)> {
+    change: impl FnOnce(&mut Vec<String>) -> Result<()> + Clone + Send + 'static,
+) -> Result<Vec<String>> {
     let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
     core.write(move |tx| {
         Box::pin(async move {
-            let rule = match &change {
-                TagChange::Replace(_) => "os_compute_api:os-server-tags:update_all",
-                TagChange::Add(_) => "os_compute_api:os-server-tags:update",
-                TagChange::Remove(_) => "os_compute_api:os-server-tags:delete",
-                TagChange::Clear => "os_compute_api:os-server-tags:delete_all",
-            };
-            let mut server = find(tx, &caller, &id, rule).await?;
+            let mut server = find_own(tx, &caller, &id).await?;
             refuse_locked(&server, &caller)?;
-            let before = server.spec.tags.clone();
-            let tags = &mut server.spec.tags;
-            match change {
-                TagChange::Replace(new) => *tags = new,
-                TagChange::Add(tag) => tags.push(tag),
-                TagChange::Remove(tag) => {
-                    let place = tags.iter().position(|known| *known == tag).ok_or_else(|| no_tag(&tag))?;
-                    tags.remove(place);
-                }
-                TagChange::Clear => tags.clear(),
-            }
+            change(&mut server.spec.tags)?;
             check_tags(&mut server.spec.tags)?;
-            if server.spec.tags != before {
-                store(tx, &mut server, now).await?;
-            }
-            Ok((before, server.spec.tags))
+            store(tx, &mut server, now).await?;
+            Ok(server.spec.tags)
         })
     })
     .await
-}
-
-pub fn no_tag(tag: &str) -> Error {
-    Error::not_found("ServerTagNotFound", format!("Server has no tag '{tag}'"))
 }
 
 /// Puts tags in order, and refuses those that could not be in a URL.
@@ -176,7 +119,7 @@ pub(crate) fn check_tags(tags: &mut Vec<String>) -> Result<()> {
 }
 
 fn refuse_locked(server: &Server, caller: &Caller) -> Result<()> {
-    if server.locked.is_some() && !is_admin(caller) {
+    if server.locked.is_some() && !caller.is_admin() {
         return Err(Error::conflict("InstanceIsLocked", format!("Instance {} is locked", server.id)));
     }
     Ok(())

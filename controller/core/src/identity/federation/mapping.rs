@@ -7,7 +7,7 @@ use updraft_store::identity::federation;
 use super::rules::Rules;
 use super::{check_id, invalid};
 use crate::identity::checks;
-use crate::policy::Target;
+use crate::identity::permission::{self, Target};
 use crate::{Caller, Core, Error, Result};
 
 const DEFAULT_VERSION: &str = "1.0";
@@ -32,7 +32,7 @@ pub async fn create(
     rules: Option<Value>,
     version: Option<String>,
 ) -> Result<Mapping> {
-    caller.enforce("identity:create_mapping", &Target::default())?;
+    permission::enforce(caller, "identity:create_mapping", &Target::default())?;
     let mapping = checked(id, rules, version)?;
     core.write(move |tx| {
         Box::pin(async move {
@@ -50,7 +50,7 @@ pub async fn update(
     rules: Option<Value>,
     version: Option<String>,
 ) -> Result<Mapping> {
-    caller.enforce("identity:update_mapping", &Target::default())?;
+    permission::enforce(caller, "identity:update_mapping", &Target::default())?;
     let mapping = checked(id, rules, version)?;
     core.write(move |tx| {
         Box::pin(async move {
@@ -64,19 +64,19 @@ pub async fn update(
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Mapping> {
-    caller.enforce("identity:get_mapping", &Target::default())?;
+    permission::enforce(caller, "identity:get_mapping", &Target::default())?;
     let found = federation::get_mapping(&mut core.read().await?, id).await?;
     found.ok_or_else(|| checks::not_found("mapping", id))
 }
 
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<Mapping>> {
-    caller.enforce("identity:list_mappings", &Target::default())?;
+    permission::enforce(caller, "identity:list_mappings", &Target::default())?;
     Ok(federation::list_mappings(&mut core.read().await?).await?)
 }
 
 /// Deletes a mapping; 409 while a protocol reads by it.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    caller.enforce("identity:delete_mapping", &Target::default())?;
+    permission::enforce(caller, "identity:delete_mapping", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {

@@ -8,7 +8,7 @@ use updraft_store::identity::{domain, federation};
 
 use super::{check_id, idp_not_found, invalid, protocol_not_found};
 use crate::identity::checks;
-use crate::policy::Target;
+use crate::identity::permission::{self, Target};
 use crate::{Caller, Core, Result};
 
 /// Remote ids of one identity provider.
@@ -34,7 +34,7 @@ pub async fn create(
     id: &str,
     fields: IdentityProviderFields,
 ) -> Result<IdentityProvider> {
-    caller.enforce("identity:create_identity_provider", &Target::default())?;
+    permission::enforce(caller, "identity:create_identity_provider", &Target::default())?;
     check_id(id)?;
     let id = id.to_owned();
     core.write(move |tx| {
@@ -93,7 +93,7 @@ pub async fn update(
     id: &str,
     fields: IdentityProviderFields,
 ) -> Result<IdentityProvider> {
-    caller.enforce("identity:update_identity_provider", &Target::default())?;
+    permission::enforce(caller, "identity:update_identity_provider", &Target::default())?;
     if fields.domain_id.is_some() {
         return Err(invalid("'domain_id' does not change"));
     }
@@ -115,7 +115,7 @@ pub async fn update(
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<IdentityProvider> {
-    caller.enforce("identity:get_identity_provider", &Target::default())?;
+    permission::enforce(caller, "identity:get_identity_provider", &Target::default())?;
     federation::get_idp(&mut core.read().await?, id).await?.ok_or_else(|| idp_not_found(id))
 }
 
@@ -125,13 +125,13 @@ pub async fn list(
     id: Option<&str>,
     enabled: Option<bool>,
 ) -> Result<Vec<IdentityProvider>> {
-    caller.enforce("identity:list_identity_providers", &Target::default())?;
+    permission::enforce(caller, "identity:list_identity_providers", &Target::default())?;
     Ok(federation::list_idps(&mut core.read().await?, id, enabled).await?)
 }
 
 /// Deletes an identity provider with its protocols; its users' tokens end, the users stay.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    caller.enforce("identity:delete_identity_provider", &Target::default())?;
+    permission::enforce(caller, "identity:delete_identity_provider", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -150,7 +150,7 @@ pub async fn create_protocol(
     caller: &Caller,
     protocol: FederationProtocol,
 ) -> Result<FederationProtocol> {
-    caller.enforce("identity:create_protocol", &Target::default())?;
+    permission::enforce(caller, "identity:create_protocol", &Target::default())?;
     check_id(&protocol.id)?;
     core.write(move |tx| {
         Box::pin(async move {
@@ -182,7 +182,7 @@ pub async fn update_protocol(
     mapping_id: Option<String>,
     remote_id_attribute: Option<Option<String>>,
 ) -> Result<FederationProtocol> {
-    caller.enforce("identity:update_protocol", &Target::default())?;
+    permission::enforce(caller, "identity:update_protocol", &Target::default())?;
     let (idp_id, id) = (idp_id.to_owned(), id.to_owned());
     core.write(move |tx| {
         Box::pin(async move {
@@ -204,20 +204,20 @@ pub async fn get_protocol(
     idp_id: &str,
     id: &str,
 ) -> Result<FederationProtocol> {
-    caller.enforce("identity:get_protocol", &Target::default())?;
+    permission::enforce(caller, "identity:get_protocol", &Target::default())?;
     let found = federation::list_protocols(&mut core.read().await?, Some(idp_id), Some(id)).await?;
     found.into_iter().next().ok_or_else(|| protocol_not_found(idp_id, id))
 }
 
 pub async fn list_protocols(core: &Core, caller: &Caller, idp_id: &str) -> Result<Vec<FederationProtocol>> {
-    caller.enforce("identity:list_protocols", &Target::default())?;
+    permission::enforce(caller, "identity:list_protocols", &Target::default())?;
     let mut conn = core.read().await?;
     federation::get_idp(&mut conn, idp_id).await?.ok_or_else(|| idp_not_found(idp_id))?;
     Ok(federation::list_protocols(&mut conn, Some(idp_id), None).await?)
 }
 
 pub async fn delete_protocol(core: &Core, caller: &Caller, idp_id: &str, id: &str) -> Result<()> {
-    caller.enforce("identity:delete_protocol", &Target::default())?;
+    permission::enforce(caller, "identity:delete_protocol", &Target::default())?;
     let (idp_id, id) = (idp_id.to_owned(), id.to_owned());
     core.write(move |tx| {
         Box::pin(async move {

@@ -1,13 +1,11 @@
 //! Clouds that trust this one.
 
-use std::sync::Arc;
-
 use updraft_model::identity::ServiceProvider;
 use updraft_store::identity::federation;
 
 use super::{check_id, invalid};
 use crate::identity::checks;
-use crate::policy::Target;
+use crate::identity::permission::{self, Target};
 use crate::{Caller, Core, Result};
 
 /// The longest URL, in characters, as in Keystone's schema.
@@ -30,7 +28,7 @@ pub async fn create(
     id: &str,
     fields: ServiceProviderFields,
 ) -> Result<ServiceProvider> {
-    caller.enforce("identity:create_service_provider", &Target::default())?;
+    permission::enforce(caller, "identity:create_service_provider", &Target::default())?;
     check_id(id)?;
     let (Some(auth_url), Some(sp_url)) = (fields.auth_url, fields.sp_url) else {
         return Err(invalid("'auth_url' and 'sp_url' are required properties"));
@@ -69,7 +67,7 @@ pub async fn update(
     id: &str,
     fields: ServiceProviderFields,
 ) -> Result<ServiceProvider> {
-    caller.enforce("identity:update_service_provider", &Target::default())?;
+    permission::enforce(caller, "identity:update_service_provider", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
@@ -89,7 +87,7 @@ pub async fn update(
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<ServiceProvider> {
-    caller.enforce("identity:get_service_provider", &Target::default())?;
+    permission::enforce(caller, "identity:get_service_provider", &Target::default())?;
     let found = federation::list_sps(&mut core.read().await?, Some(id), None).await?.into_iter().next();
     found.ok_or_else(|| checks::not_found("Service Provider", id))
 }
@@ -100,23 +98,17 @@ pub async fn list(
     id: Option<&str>,
     enabled: Option<bool>,
 ) -> Result<Vec<ServiceProvider>> {
-    caller.enforce("identity:list_service_providers", &Target::default())?;
+    permission::enforce(caller, "identity:list_service_providers", &Target::default())?;
     Ok(federation::list_sps(&mut core.read().await?, id, enabled).await?)
 }
 
 /// Those that stand in every token.
-pub async fn enabled(core: &Core) -> Result<Arc<Vec<ServiceProvider>>> {
-    let epoch = core.store.identity_epoch();
-    if let Some(kept) = core.fresh.service_providers.get(epoch, &()) {
-        return Ok(kept);
-    }
-    let found = Arc::new(federation::list_sps(&mut core.read().await?, None, Some(true)).await?);
-    core.fresh.service_providers.put(epoch, (), &found);
-    Ok(found)
+pub async fn enabled(core: &Core) -> Result<Vec<ServiceProvider>> {
+    Ok(federation::list_sps(&mut core.read().await?, None, Some(true)).await?)
 }
 
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    caller.enforce("identity:delete_service_provider", &Target::default())?;
+    permission::enforce(caller, "identity:delete_service_provider", &Target::default())?;
     let id = id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {

@@ -4,17 +4,15 @@ mod factors;
 mod find;
 mod proof;
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use updraft_model::id::new_uuid;
 use updraft_model::identity::{Trust, User};
+use updraft_store::Conn;
 use updraft_store::identity::trust;
 use updraft_token::{Claims, Federated, Grant, Method, Scope};
 
 use super::live::{self, LiveScope, LiveToken};
 use super::{checks, token};
-use crate::{Core, Error, ErrorKind, Result, Secret, audit};
+use crate::{Core, Error, ErrorKind, Result, audit};
 pub use factors::Unfinished;
 use proof::{Proof, Source};
 
@@ -57,13 +55,13 @@ pub enum AppCredentialKey {
 }
 
 /// A user or project: by id, or by name in a domain.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum Named {
     Id(String),
     Name { name: String, domain: DomainKey },
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub enum DomainKey {
     Id(String),
     Name(String),
@@ -94,8 +92,6 @@ pub enum Outcome {
 /// Makes a token. Whatever is wrong with the login, the answer is the same 401 after the same work; 403 is for a
 /// proof that holds but does not go with the scope.
 pub async fn login(core: &Core, login: Login) -> Result<Outcome> {
-    // A token that was cut off by another controller a moment ago must not be exchanged for one that is not.
-    core.store.refresh_identity().await?;
     let mut proof = Proof::default();
     if let Some(password) = login.password {
         proof.add_password(core, password).await?;
@@ -125,7 +121,6 @@ pub(super) async fn vouched(
     protocol_id: &str,
     federated: Option<Federated>,
 ) -> Result<Outcome> {
-    core.store.refresh_identity().await?;
     let mut proof = Proof::default();
     proof.add_assertion(user, protocol_id, federated)?;
     issued(core, proof, WantedScope::Unscoped).await
@@ -138,26 +133,11 @@ pub(super) async fn signed(
     project_id: String,
     grant: Grant,
 ) -> Result<(String, LiveToken)> {
-    core.store.refresh_identity().await?;
     let proof = Proof { methods: vec![Method::Ec2Credential], ..Proof::default() };
     let claims = claims(core, &proof, user_id, Scope::Project(project_id), grant);
     let live = live::look_up(core, claims, core.clock.now()).await?;
     let live = live.ok_or_else(Error::unauthorized)?;
     Ok((core.tokens.issue(&live.claims), live))
-}
-
-/// How long a token lives that is made for work under way, in which it is shown at once and never kept.
-const ERRAND: Duration = Duration::from_secs(300);
-
-/// Makes the token with which work under way goes to another service in the name of who began it; 401 when that one has
-/// lost the right to it meanwhile.
-pub(crate) async fn on_errand(core: &Core, user_id: &str, project_id: &str, grant: Grant) -> Result<Secret> {
-    let proof = Proof { methods: vec![Method::Token], ..Proof::default() };
-    let mut claims = claims(core, &proof, user_id, Scope::Project(project_id.to_owned()), grant);
-    claims.expires_at_us = claims.expires_at_us.min(core.clock.now().plus(ERRAND).0);
-    let live = live::look_up(core, claims, core.clock.now()).await?;
-    let live = live.ok_or_else(Error::unauthorized)?;
-    Ok(core.tokens.issue(&live.claims).into())
 }
 
 async fn issued(core: &Core, proof: Proof, wanted: WantedScope) -> Result<Outcome> {
@@ -218,48 +198,34 @@ fn new_audit_id() -> String {
 /// The live token for the scope; 401 when the user has no right to it.
 async fn scoped(core: &Core, proof: Proof, wanted: WantedScope) -> Result<LiveToken> {
     let user = proof.user.clone().ok_or_else(Error::unauthorized)?;
+    let mut conn = core.read().await?;
     if let (WantedScope::Default, None, None, Some(project_id)) =
         (&wanted, &proof.application_credential, &proof.federated, &user.default_project_id)
     {
         let claims = claims(core, &proof, &user.id, Scope::Project(project_id.clone()), Grant::Own);
-        if let Some(live) = live::look_up(core, claims, core.clock.now()).await? {
+        if let Some(live) = live::resolve(&mut conn, claims, core.clock.now()).await? {
             return Ok(live);
         }
     }
-    let scope = scope(core, &proof, wanted).await?;
+    let scope = scope(&mut conn, &proof, wanted).await?;
     let claims = claims(core, &proof, &user.id, scope, proof.grant());
-    live::look_up(core, claims, core.clock.now()).await?.ok_or_else(Error::unauthorized)
+    live::resolve(&mut conn, claims, core.clock.now()).await?.ok_or_else(Error::unauthorized)
 }
 
-async fn scope(core: &Core, proof: &Proof, wanted: WantedScope) -> Result<Scope> {
+async fn scope(conn: &mut Conn, proof: &Proof, wanted: WantedScope) -> Result<Scope> {
     if let Some(credential) = &proof.application_credential {
         return Ok(Scope::Project(credential.project_id.clone()));
     }
     Ok(match wanted {
         WantedScope::Default | WantedScope::Unscoped | WantedScope::Trust(_) => Scope::Unscoped,
         WantedScope::System => Scope::System,
-        // Whether there is one of that id is seen when the scope is looked up.
-        WantedScope::Project(Named::Id(id)) => Scope::Project(id),
         WantedScope::Project(key) => {
-            Scope::Project(project_id(core, key).await?.ok_or_else(Error::unauthorized)?)
+            Scope::Project(find::project(conn, &key).await?.ok_or_else(Error::unauthorized)?.id)
         }
         WantedScope::Domain(key) => {
-            let found = find::domain(&mut core.read().await?, &key).await?;
-            Scope::Domain(found.ok_or_else(Error::unauthorized)?.id)
+            Scope::Domain(find::domain(conn, &key).await?.ok_or_else(Error::unauthorized)?.id)
         }
     })
-}
-
-/// The id of the project of this name.
-async fn project_id(core: &Core, key: Named) -> Result<Option<String>> {
-    let epoch = core.store.identity_epoch();
-    if let Some(kept) = core.fresh.project_ids.get(epoch, &key) {
-        return Ok(Some(String::clone(&kept)));
-    }
-    let found = find::project(&mut core.read().await?, &key).await?;
-    let Some(id) = found.map(|project| Arc::new(project.id)) else { return Ok(None) };
-    core.fresh.project_ids.put(epoch, key, &id);
-    Ok(Some(String::clone(&id)))
 }
 
 /// The live token of a trust, which takes one of its uses. The trustee must ask for it.

@@ -5,7 +5,6 @@
 //! and moves the row on: a worker that is killed leaves a step that never was, or one that is done. A file that a
 //! killed worker had begun is doomed by the next one, which begins a new file.
 
-mod remote;
 mod request;
 mod work;
 

@@ -7,15 +7,14 @@ use updraft_model::image::{
 use updraft_store::Tx;
 use updraft_store::image::{file, record, task};
 
-use super::super::access::find;
-use super::super::quota::{Payer, Quota};
-use super::remote::{self, RemoteImage};
+use super::super::access::{changeable, visible};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
-use crate::fetch::{FetchRules, Fetcher};
+use crate::fetch::Fetcher;
+use crate::policy::require_admin;
 use crate::{Caller, Core, Error, Result, Topic};
 
-/// The import methods that are served, as `GET /v2/info/import` lists them.
-pub const METHODS: [&str; 4] = ["glance-direct", "web-download", "copy-image", remote::METHOD];
+/// The import methods that are served, as `GET /v2/info/import` lists them: Glance's default.
+pub const METHODS: [&str; 3] = ["glance-direct", "web-download", "copy-image"];
 
 /// `POST /v2/images/{id}/import`, checked for form.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,20 +36,15 @@ pub async fn import(core: &Core, caller: &Caller, image_id: &str, request: Impor
     }
     let (rules, caller, image_id) = (core.config.fetch.clone(), caller.clone(), image_id.to_owned());
     let now = core.clock.now();
-    let payer = Payer::of(core, caller.project_id.as_deref().unwrap_or_default());
     core.write(move |tx| {
         Box::pin(async move {
-            let found = find(tx, &caller, &image_id).await?;
-            found.enforce(&caller, "get_image")?;
-            let event = expected(&found.image, &request.method)?;
-            check_formats(&found.image)?;
-            found.enforce(&caller, "modify_image")?;
-            payer.check(tx, Quota::SizeTotal, 0).await?;
-            let mut image = found.image;
+            let mut image = changeable(tx, &caller, &image_id).await?;
+            let event = expected(&image, &request.method)?;
+            check_formats(&image)?;
             check_stores(&request)?;
             let step = match event {
                 ImageEvent::DownloadStarted => {
-                    check_source(rules, &request)?;
+                    check_uri(Fetcher::new(rules), request.uri.as_deref())?;
                     ImageTaskStep::Fetch
                 }
                 _ => {
@@ -62,12 +56,7 @@ pub async fn import(core: &Core, caller: &Caller, image_id: &str, request: Impor
             };
             let input = json!({"image_id": image_id, "import_req": request.body, "backend": [STORE]});
             let new = new_task(&caller, ImageTaskKind::ApiImageImport, &image_id, step, input, now);
-            begin(tx, &mut image, event, &new, now).await?;
-            if event == ImageEvent::DownloadStarted {
-                payer.check(tx, Quota::StageTotal, 0).await?;
-                payer.check(tx, Quota::CountUploading, 0).await?;
-            }
-            Ok(())
+            begin(tx, &mut image, event, &new, now).await
         })
     })
     .await?;
@@ -115,7 +104,6 @@ pub(in super::super) fn new_task(
         step,
         input,
         result: None,
-        context: remote::context(caller),
         message: None,
         attempts: 0,
         run_at: now,
@@ -129,13 +117,12 @@ pub(in super::super) fn new_task(
 
 /// There is one store, and an active image is in it: nothing is left to copy to.
 async fn copy(core: &Core, caller: &Caller, image_id: &str, request: &ImportRequest) -> Result<()> {
-    let found = find(&mut core.read().await?, caller, image_id).await?;
-    found.enforce(caller, "get_image")?;
-    if found.image.status != ImageStatus::Active {
+    let image = visible(&mut core.read().await?, caller, image_id).await?;
+    if image.status != ImageStatus::Active {
         return Err(conflict("Only images with status active can be targeted for copying"));
     }
-    check_formats(&found.image)?;
-    found.enforce(caller, "copy_image")?;
+    check_formats(&image)?;
+    require_admin(caller)?;
     check_stores(request)?;
     if request.all_stores {
         return Ok(());
@@ -182,13 +169,6 @@ fn check_stores(request: &ImportRequest) -> Result<()> {
     match request.stores.iter().find(|store| *store != STORE) {
         Some(unknown) => Err(conflict(&format!("Unknown scheme '{unknown}' found in URI"))),
         None => Ok(()),
-    }
-}
-
-fn check_source(rules: FetchRules, request: &ImportRequest) -> Result<()> {
-    match request.method == remote::METHOD {
-        true => RemoteImage::from_method(&request.body["method"]).map(drop),
-        false => check_uri(Fetcher::new(rules), request.uri.as_deref()),
     }
 }
 

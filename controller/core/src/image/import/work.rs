@@ -1,24 +1,21 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use reqwest::Response;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use updraft_model::Timestamp;
 use updraft_model::image::{
     FileRole, Image, ImageData, ImageEvent, ImageFile, ImageStatus, ImageTask, ImageTaskStatus,
-    ImageTaskStep, Measured, OriginImage,
+    ImageTaskStep, Measured,
 };
 use updraft_store::Tx;
 use updraft_store::image::{file, record, task};
 
-use super::super::quota::{Payer, Quota};
-use super::super::receive::{Arrived, receive};
-use super::super::{attributes, files, scan};
-use super::remote::{self, RemoteImage};
+use super::super::receive::receive;
+use super::super::{files, scan};
 use super::{FAILED_PROPERTY, IMPORTING_PROPERTY, STORE, TASK_PROPERTY};
 use crate::fetch::Fetcher;
-use crate::{Core, Error, ErrorKind, Result, Topic, notify};
+use crate::{Core, Error, ErrorKind, Result, Topic};
 
 /// How often a worker looks for due imports without having been nudged.
 const POLL: Duration = Duration::from_secs(1);
@@ -77,10 +74,10 @@ impl Worker {
         if !leased.await? {
             return Ok(true);
         }
-        let arrived = Arrived::default();
+        let renewing = self.renewing(id.clone());
         let ran = tokio::select! {
-            ran = self.run(&id, &arrived) => ran,
-            () = self.renewing(id.clone(), &arrived) => Err(lease_lost()),
+            ran = self.run(&id) => ran,
+            () = renewing => Err(lease_lost()),
         };
         match ran {
             Ok(()) => {}
@@ -94,24 +91,22 @@ impl Worker {
         Ok(true)
     }
 
-    /// Keeps the lease, and tells how much has arrived. Returns when the lease is lost.
-    async fn renewing(&self, id: String, arrived: &Arrived) {
+    /// Returns when the lease is lost.
+    async fn renewing(&self, id: String) {
         loop {
             tokio::time::sleep(self.core.config.image_lease / 3).await;
             let (id, owner) = (id.clone(), self.owner.clone());
             let until = self.core.clock.now().plus(self.core.config.image_lease);
-            let bytes = arrived.bytes();
-            let message = (bytes > 0).then(|| format!("Copied {} MiB", bytes >> 20));
-            let renewed = self.core.write(move |tx| {
-                Box::pin(async move { Ok(task::renew(tx, &id, &owner, until, message.as_deref()).await?) })
-            });
+            let renewed = self
+                .core
+                .write(move |tx| Box::pin(async move { Ok(task::renew(tx, &id, &owner, until).await?) }));
             if matches!(renewed.await, Ok(false)) {
                 return;
             }
         }
     }
 
-    async fn run(&self, id: &str, arrived: &Arrived) -> Result<()> {
+    async fn run(&self, id: &str) -> Result<()> {
         loop {
             let task = task::get(&mut self.core.read().await?, id).await?.ok_or_else(lease_lost)?;
             if task.status.is_final() {
@@ -121,7 +116,7 @@ impl Worker {
                 _ if task.attempts > MAX_ATTEMPTS => {
                     Err(Error::conflict("Given up", "It was begun too often."))
                 }
-                ImageTaskStep::Fetch => self.fetch(&task, arrived).await,
+                ImageTaskStep::Fetch => self.fetch(&task).await,
                 ImageTaskStep::Accept => self.accept(&task).await,
             };
             match done {
@@ -136,32 +131,27 @@ impl Worker {
     }
 
     /// The data into a file of its own; what an earlier attempt left goes.
-    async fn fetch(&self, task: &ImageTask, arrived: &Arrived) -> Result<()> {
-        let source = Source::of(&task.input)?;
+    async fn fetch(&self, task: &ImageTask) -> Result<()> {
+        let url = source(&task.input).ok_or_else(|| Error::bad_request("Invalid", "The task has no URL."))?;
         let image_id = image_id(task)?;
         let file = files::new_file(&self.core, image_id);
         let (new, held) = (file.clone(), self.held(task));
-        let payer = Payer::of(&self.core, &task.project_id);
         self.core
             .write(move |tx| {
                 Box::pin(async move {
                     held.check(tx).await?;
-                    payer.check(tx, Quota::StageTotal, 0).await?;
-                    payer.check(tx, Quota::CountUploading, 0).await?;
                     file::doom_unfinished(tx, &new.image_id).await?;
                     Ok(file::insert(tx, &new).await?)
                 })
             })
             .await?;
         let limit = self.core.config.fetch.time_limit;
-        let downloading = self.download(task, &source, &file, arrived);
-        let (measured, origin) = tokio::time::timeout(limit, downloading).await.map_err(|_| {
+        let measured = tokio::time::timeout(limit, self.download(&file, url)).await.map_err(|_| {
             let message = format!("The download took more than {} s.", limit.as_secs());
             Error::bad_request("DownloadTimedOut", message)
         })??;
         let (held, mut next, now) = (self.held(task), task.clone(), self.core.clock.now());
         next.step = ImageTaskStep::Accept;
-        next.context.origin = origin;
         (next.updated_at, next.lease_until) = (now, now.plus(self.core.config.image_lease));
         self.core
             .write(move |tx| {
@@ -177,74 +167,47 @@ impl Worker {
             .await
     }
 
-    async fn download(
-        &self,
-        task: &ImageTask,
-        source: &Source,
-        file: &ImageFile,
-        arrived: &Arrived,
-    ) -> Result<(Measured, Option<OriginImage>)> {
-        match source {
-            Source::Url(url) => {
-                let fetcher = Fetcher::new(self.core.config.fetch.clone());
-                let response = fetcher.get(url).await.map_err(|error| {
-                    let message = format!("The image data could not be had: {error}.");
-                    Error::bad_request("DownloadFailed", message).because(error)
-                })?;
-                Ok((self.take(response, file, arrived).await?, None))
-            }
-            Source::Region(remote) => {
-                let take = |response| self.take(response, file, arrived);
-                let (measured, origin) = remote.fetch(&self.core, task, take).await?;
-                Ok((measured, Some(origin)))
-            }
-        }
-    }
-
-    async fn take(&self, response: Response, file: &ImageFile, arrived: &Arrived) -> Result<Measured> {
+    async fn download(&self, file: &ImageFile, url: &str) -> Result<Measured> {
+        let fetcher = Fetcher::new(self.core.config.fetch.clone());
+        let response = fetcher.get(url).await.map_err(|error| {
+            let message = format!("The image data could not be had: {error}.");
+            Error::bad_request("DownloadFailed", message).because(error)
+        })?;
         let limit_bytes = self.core.config.max_image_bytes;
         if response.content_length().is_some_and(|length| length > limit_bytes) {
             let message = format!("An image has at most {limit_bytes} bytes.");
             return Err(Error::new(ErrorKind::TooLarge, "ImageSizeLimitExceeded", message));
         }
-        receive(&self.core, file, response.bytes_stream().boxed(), arrived).await
+        receive(&self.core, file, response.bytes_stream().boxed()).await
     }
 
     /// The staged file is looked at and becomes the image's, and the image active.
     async fn accept(&self, task: &ImageTask) -> Result<()> {
         let image_id = image_id(task)?;
         let mut conn = self.core.read().await?;
-        let mut image = record::get(&mut conn, image_id).await?.ok_or_else(lease_lost)?;
+        let image = record::get(&mut conn, image_id).await?.ok_or_else(lease_lost)?;
         let staged = file::of_image(&mut conn, image_id, FileRole::Staged).await?;
         drop(conn);
         let staged = staged.ok_or_else(|| Error::conflict("NotStaged", "There is no staged data."))?;
         let path = files::path(&self.core, &staged.name)?;
-        let origin = task.context.origin.clone();
-        take_over(&mut image, origin.as_ref())?;
         let virtual_size_bytes = scan::judge(&self.core, &image, &path).await?;
         let measured = staged.measured.ok_or_else(|| Error::internal("a staged file was not measured"))?;
         let Measured { size_bytes, md5, sha512 } = measured;
         let data = ImageData { size_bytes, virtual_size_bytes, md5, sha512 };
         let (held, now) = (self.held(task), self.core.clock.now());
-        let payer = Payer::of(&self.core, &task.project_id);
         let mut next = ended(task, ImageTaskStatus::Success, now);
         next.result = Some(json!({"image_id": image_id}));
         self.core
             .write(move |tx| {
                 Box::pin(async move {
                     let mut image = held.check(tx).await?;
-                    payer.check_bytes(tx, Quota::SizeTotal, Some(size_bytes)).await?;
                     let taken = file::change_role(tx, &staged.name, FileRole::Staged, FileRole::Data);
                     if !taken.await? || !task::advance(tx, &next, &held.owner, held.step).await? {
                         return Err(lease_lost());
                     }
                     image.data = Some(data);
-                    take_over(&mut image, origin.as_ref())?;
                     settle(&mut image, ImageEvent::ImportAccepted, "", now)?;
-                    record::update(tx, &image).await?;
-                    tx.notice(|| notify::image::event("upload", &image));
-                    tx.notice(|| notify::image::event("activate", &image));
-                    Ok(())
+                    Ok(record::update(tx, &image).await?)
                 })
             })
             .await
@@ -262,12 +225,10 @@ impl Worker {
                     file::doom_unfinished(tx, &image.id).await?;
                     settle(&mut image, ImageEvent::ImportFailed, STORE, now)?;
                     record::update(tx, &image).await?;
-                    if !task::advance(tx, &next, &held.owner, held.step).await? {
-                        return Err(lease_lost());
+                    match task::advance(tx, &next, &held.owner, held.step).await? {
+                        true => Ok(()),
+                        false => Err(lease_lost()),
                     }
-                    let reason = next.message.unwrap_or_default();
-                    tx.notice(|| notify::image::upload_failed(&image, &reason));
-                    Ok(())
                 })
             })
             .await
@@ -317,17 +278,6 @@ impl Held {
     }
 }
 
-/// What another region says of the image becomes the image's.
-fn take_over(image: &mut Image, origin: Option<&OriginImage>) -> Result<()> {
-    let Some(origin) = origin else { return Ok(()) };
-    image.disk_format = Some(origin.disk_format);
-    image.container_format = Some(origin.container_format);
-    for (name, value) in &origin.properties {
-        attributes::set_property(image, name, &json!(value))?;
-    }
-    Ok(())
-}
-
 fn settle(image: &mut Image, event: ImageEvent, failed: &str, now: Timestamp) -> Result<()> {
     image.status = image.status.after(event).ok_or_else(lease_lost)?;
     image.properties.remove(TASK_PROPERTY);
@@ -352,24 +302,10 @@ fn image_id(task: &ImageTask) -> Result<&str> {
     task.image_id.as_deref().ok_or_else(|| Error::internal("an import without an image"))
 }
 
-/// Where the data comes from.
-#[derive(Debug)]
-enum Source {
-    Url(String),
-    Region(RemoteImage),
-}
-
-impl Source {
-    /// From either form of input.
-    fn of(input: &Value) -> Result<Self> {
-        let method = input.pointer("/import_req/method").unwrap_or(&Value::Null);
-        if method.get("name").and_then(Value::as_str) == Some(remote::METHOD) {
-            return Ok(Self::Region(RemoteImage::from_method(method)?));
-        }
-        let url = method.get("uri").or_else(|| input.get("import_from")).and_then(Value::as_str);
-        let url = url.ok_or_else(|| Error::bad_request("Invalid", "The task has no URL."))?;
-        Ok(Self::Url(url.to_owned()))
-    }
+/// Where the data comes from, in either form of input.
+fn source(input: &Value) -> Option<&str> {
+    let method = input.pointer("/import_req/method/uri");
+    method.or_else(|| input.get("import_from")).and_then(Value::as_str)
 }
 
 fn lease_lost() -> Error {

@@ -7,10 +7,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use updraft_core::fetch::FetchRules;
 use updraft_core::identity::federation::{JwksSource, OidcIssuer};
-use updraft_core::{Bus, PasswordHashing, Policy, RateLimits, SecurityCompliance};
+use updraft_core::{Policy, RateLimits, SecurityCompliance};
 use updraft_store::{DatabaseUrl, StoreError};
 
-use crate::bus::{self, BusSection};
 use crate::compliance::Compliance;
 use crate::error::Error;
 use crate::tls::{Certificate, TlsFiles};
@@ -64,12 +63,6 @@ pub struct Config {
     oidc: Vec<Oidc>,
     #[serde(default = "default_token_lifetime_s")]
     token_lifetime_s: u64,
-    /// How new passwords are hashed; hashes of the other kind are good until their owner next logs in.
-    #[serde(default)]
-    password_hash: PasswordHash,
-    /// Bcrypt's cost; 2^cost rounds.
-    #[serde(default = "default_bcrypt_cost")]
-    bcrypt_cost: u32,
     /// How long audit events are kept.
     #[serde(default = "default_audit_retention_days")]
     audit_retention_days: u64,
@@ -84,20 +77,8 @@ pub struct Config {
     /// Where tenants' URLs may lead.
     #[serde(default)]
     web_download: WebDownload,
-    /// The broker that several controllers and outside consumers share; without it nudges stay in the process.
-    bus: Option<BusSection>,
     #[serde(skip)]
     path: PathBuf,
-}
-
-/// `password_hash`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum PasswordHash {
-    #[default]
-    Argon2id,
-    /// For users who may go back to a Keystone.
-    Bcrypt,
 }
 
 /// An issuer of ID tokens. Its keys come from a file or from a URL, which is `https` or on this machine.
@@ -174,11 +155,6 @@ fn default_token_key_rotation_s() -> u64 {
     24 * 3600
 }
 
-/// Keystone's.
-fn default_bcrypt_cost() -> u32 {
-    12
-}
-
 fn default_max_image_gib() -> u64 {
     1024
 }
@@ -190,7 +166,6 @@ fn default_audit_retention_days() -> u64 {
 const AUDIT_RETENTION_DAYS: std::ops::RangeInclusive<u64> = 1..=36_500;
 const TOKEN_LIFETIME_S: std::ops::RangeInclusive<u64> = 60..=7 * 24 * 3600;
 const TOKEN_KEY_ROTATION_S: std::ops::RangeInclusive<u64> = 600..=365 * 24 * 3600;
-const BCRYPT_COST: std::ops::RangeInclusive<u32> = 10..=16;
 const IMAGE_LEASE_S: std::ops::RangeInclusive<u64> = 1..=600;
 const MAX_IMAGE_GIB: std::ops::RangeInclusive<u64> = 1..=64 * 1024;
 
@@ -213,9 +188,6 @@ impl Config {
         if self.token_key_rotation_s != 0 && !TOKEN_KEY_ROTATION_S.contains(&self.token_key_rotation_s) {
             return refuse(format!("token_key_rotation_s must be 0 or in {TOKEN_KEY_ROTATION_S:?}"));
         }
-        if !BCRYPT_COST.contains(&self.bcrypt_cost) {
-            return refuse(format!("bcrypt_cost must be in {BCRYPT_COST:?}"));
-        }
         if !IMAGE_LEASE_S.contains(&self.image_lease_s) {
             return refuse(format!("image_lease_s must be in {IMAGE_LEASE_S:?}"));
         }
@@ -237,7 +209,6 @@ impl Config {
         }
         self.oidc_issuers()?;
         self.database()?;
-        self.bus()?;
         self.admin_password()?;
         self.host_credential()?;
         self.agent_authority()?;
@@ -270,17 +241,6 @@ impl Config {
             }
             Some(password) => Ok(url.with_password(&password)),
             None => Ok(url),
-        }
-    }
-
-    /// What carries nudges and notifications.
-    pub fn bus(&self) -> Result<Bus, Error> {
-        match &self.bus {
-            None => Ok(Bus::default()),
-            Some(section) => {
-                let password = self.secret("bus.password_file", section.password_file.as_deref())?;
-                section.bus(password.as_deref()).map_err(|problem| Error::setting(&self.path, problem))
-            }
         }
     }
 
@@ -332,10 +292,6 @@ impl Config {
             image_scanner: Some(scanner),
             fetch: self.web_download.rules(),
             token_lifetime: Duration::from_secs(self.token_lifetime_s),
-            password_hashing: match self.password_hash {
-                PasswordHash::Argon2id => PasswordHashing::Argon2id,
-                PasswordHash::Bcrypt => PasswordHashing::Bcrypt { cost: self.bcrypt_cost },
-            },
             token_key_rotation: (self.token_key_rotation_s != 0)
                 .then(|| Duration::from_secs(self.token_key_rotation_s)),
             host_credential: self.host_credential()?.map(Into::into),
@@ -348,10 +304,6 @@ impl Config {
             rate_limits: self.rate_limits,
             security_compliance: self.security_compliance()?,
             policy: self.policy()?,
-            max_waiting_notifications: self
-                .bus
-                .as_ref()
-                .map_or_else(bus::default_max_waiting_notifications, |bus| bus.max_waiting_notifications),
         })
     }
 }
@@ -400,8 +352,6 @@ mod tests {
             ("image_dir = '/typo'", "image_dir"),
             ("token_lifetime_s = 5", "token_lifetime_s"),
             ("token_key_rotation_s = 5", "token_key_rotation_s"),
-            ("password_hash = 'md5'", "password_hash"),
-            ("bcrypt_cost = 4", "bcrypt_cost"),
             ("max_image_gib = 0", "max_image_gib"),
             ("audit_retention_days = 0", "audit_retention_days"),
             ("image_lease_s = 0", "image_lease_s"),
@@ -411,20 +361,12 @@ mod tests {
             ("policy_file = '/nonexistent/policy.yaml'", "policy.yaml"),
             ("allowed_origins = ['*']", "allowed_origins"),
             ("allowed_origins = ['https://dashboard.example/path']", "allowed_origins"),
-            ("bus = { url = 'http://broker' }", "bus.url"),
-            ("bus = { url = 'amqp://cloud:secret@broker/' }", "bus.url"),
-            ("bus = { url = 'amqp://cloud@broker/', topic = '' }", "bus.topic"),
-            ("bus = { url = 'amqp://cloud@broker/', exchange = 'amq.topic' }", "bus.exchange"),
-            ("bus = { url = 'amqp://cloud@broker/', ca_file = '/nonexistent/ca' }", "bus.ca_file"),
-            ("bus = { url = 'amqp://cloud@broker/', password_file = '/dev/null' }", "bus.password_file"),
-            ("bus = { url = 'amqp://cloud@broker/', max_waiting_notifications = 0 }", "max_waiting"),
-            ("bus = { uri = 'amqp://cloud@broker/' }", "uri"),
             ("[rate_limits]\nrequests_per_planet = 1", "requests_per_planet"),
             ("[security_compliance]\npassword_regex = 'a(?=b)'", "password_regex"),
             ("[security_compliance]\nlockout_failure_attempts = 0", "lockout_failure_attempts"),
         ] {
             let problem = load(&format!("{LEAST}{line}\n")).unwrap_err();
-            assert!(problem.contains(named) && !problem.contains("secret"), "{line}: {problem}");
+            assert!(problem.contains(named), "{line}: {problem}");
         }
     }
 }

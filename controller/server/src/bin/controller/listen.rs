@@ -1,10 +1,5 @@
 //! Accepts connections, in clear or with TLS, and gives each to the router.
 
-mod prompt;
-
-#[cfg(test)]
-mod tests;
-
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,13 +21,12 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use self::prompt::{Heads, Prompt};
-
 /// Connections at the same time; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 8192;
 /// How long a client may take to say whom it is talking to.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-const PATIENCE: Patience = Patience { head: Duration::from_secs(10), silence: Duration::from_secs(75) };
+/// How long a client may take to send the head of a request, and stay silent between two.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
 /// The head of a request, in bytes.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Requests at once on one HTTP/2 connection.
@@ -65,7 +59,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let client = Client { peer, place, patience: PATIENCE };
+                let client = Client { peer, place };
                 tokio::spawn(greet(stream, client, tls.clone(), router.clone(), graceful.watcher()));
             }
             Err(error) => {
@@ -82,14 +76,6 @@ pub async fn serve(
 struct Client {
     peer: SocketAddr,
     place: Option<OwnedSemaphorePermit>,
-    patience: Patience,
-}
-
-/// How long a client may take: from the first byte of a request's head to the last, and from one request to the next.
-#[derive(Clone, Copy, Debug)]
-struct Patience {
-    head: Duration,
-    silence: Duration,
 }
 
 async fn greet(
@@ -114,23 +100,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let peer = client.peer;
-    let heads = Heads::default();
-    let stream = Prompt::new(stream, heads.clone(), client.patience.head);
-    let service = service_fn(move |request| {
-        heads.is_read();
-        let answer = answer(router.clone(), request, peer, is_secure);
-        let heads = heads.clone();
-        async move {
-            let answer = answer.await;
-            heads.is_answered();
-            answer
-        }
-    });
+    let service = service_fn(move |request| answer(router.clone(), request, peer, is_secure));
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(client.patience.silence)
+        .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES);
     builder
         .http2()

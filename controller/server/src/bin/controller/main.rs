@@ -8,7 +8,6 @@
 //! updraft-controller scan-image                 (its own child: says what the image on standard input is)
 //! ```
 
-mod bus;
 mod compliance;
 mod config;
 mod error;
@@ -102,11 +101,9 @@ fn run(arguments: Arguments) -> Result<(), Error> {
 /// `RUST_LOG` chooses what is logged; requests and their refusals with `debug`.
 fn log_to_stderr() {
     let mut filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // They would show whole requests, with the credential of the host whose console is opened, or the broker's password.
-    for quiet in ["tungstenite=info", "lapin=error", "amq_protocol=error"] {
-        if let Ok(quiet) = quiet.parse() {
-            filter = filter.add_directive(quiet);
-        }
+    // It would show whole requests, with the credential of the host whose console is opened.
+    if let Ok(quiet) = "tungstenite=info".parse() {
+        filter = filter.add_directive(quiet);
     }
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

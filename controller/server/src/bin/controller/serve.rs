@@ -80,7 +80,7 @@ async fn open(config: &Config) -> Result<Core, Error> {
         fs::set_permissions(file, fs::Permissions::from_mode(0o600))
             .map_err(Error::io(format!("cannot protect {}", file.display())))?;
     }
-    Ok(Core::on_bus(store, tokens, config.core()?, config.bus()?))
+    Ok(Core::new(store, tokens, config.core()?))
 }
 
 /// For its owner alone when it is made here; one that is there stays as it is.

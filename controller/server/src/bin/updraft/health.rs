@@ -28,14 +28,6 @@ pub async fn check(process: &str, layout: &Layout, cloud: &Cloud) -> Result<(), 
     }
 }
 
-/// How the controller's bus is, in its words; nothing when it does not answer.
-pub async fn bus(layout: &Layout, cloud: &Cloud) -> Option<String> {
-    let client = cloud.client(layout).ok()?.timeout(ANSWER_WITHIN).build().ok()?;
-    let answer = client.get(format!("{}/healthz", cloud.endpoint())).send().await.ok()?;
-    let text = answer.text().await.ok()?;
-    text.lines().find_map(|line| line.strip_prefix("bus: ")).map(str::to_owned)
-}
-
 /// What netd reports.
 pub async fn netd(layout: &Layout) -> Result<NetStatus, String> {
     let path = layout.netd_socket();

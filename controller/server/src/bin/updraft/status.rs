@@ -17,9 +17,6 @@ pub async fn run(layout: &Layout) -> Result<ExitCode, Error> {
     let cloud = Cloud::load(layout)?;
     println!("cloud     {}   {}   {}", cloud.name, cloud.endpoint(), layout.state_dir.display());
     let mut healthy = print_processes(layout, &cloud).await;
-    if let Some(bus) = health::bus(layout, &cloud).await {
-        println!("\nBUS          {bus}");
-    }
     match health::netd(layout).await {
         Ok(status) => print_network(&status),
         Err(_) => healthy = false,

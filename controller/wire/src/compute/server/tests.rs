@@ -2,13 +2,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
-    AddressView, ConsoleOutput, Place, ServerFlavor, ServerView, Sight, UpdateServer, console_length,
-};
+use super::{AddressView, ConsoleOutput, Place, ServerFlavor, ServerView, UpdateServer, console_length};
 use crate::compute::Microversion;
-
-const ADMIN: Sight = Sight { attributes: true, host_status: true, extra_specs: true };
-const TENANT: Sight = Sight { attributes: false, host_status: false, extra_specs: true };
 
 fn view() -> ServerView {
     let address = AddressView {
@@ -120,14 +115,14 @@ fn a_server_shows_exactly_the_keys_of_its_version() {
     ] {
         for before in from..minor {
             assert_eq!(
-                keys(&view().render("", Microversion(before), Place::Show, TENANT)),
+                keys(&view().render("", Microversion(before), Place::Show, false)),
                 expected,
                 "2.{before}"
             );
         }
         expected.extend(added.map(str::to_owned));
         expected.sort();
-        assert_eq!(keys(&view().render("", Microversion(minor), Place::Show, TENANT)), expected, "2.{minor}");
+        assert_eq!(keys(&view().render("", Microversion(minor), Place::Show, false)), expected, "2.{minor}");
         from = minor;
     }
 }
@@ -135,17 +130,14 @@ fn a_server_shows_exactly_the_keys_of_its_version() {
 #[test]
 fn only_an_administrator_sees_the_host() {
     let version = Microversion(96);
-    let shown = |sight| view().render("", version, Place::Show, sight);
-    assert_eq!(shown(ADMIN)["OS-EXT-SRV-ATTR:host"], json!("node-1"));
-    assert!(shown(TENANT).get("OS-EXT-SRV-ATTR:host").is_none());
-    assert!(shown(TENANT).get("host_status").is_none() && shown(ADMIN).get("host_status").is_some());
-    let without = shown(Sight { extra_specs: false, ..ADMIN });
-    assert!(without["flavor"].get("extra_specs").is_none());
+    let host = |admin| view().render("", version, Place::Show, admin).get("OS-EXT-SRV-ATTR:host").cloned();
+    assert_eq!(host(true), Some(json!("node-1")));
+    assert_eq!(host(false), None);
 }
 
 #[test]
 fn the_flavor_is_a_link_and_then_its_values() {
-    let flavor = |minor| view().render("", Microversion(minor), Place::Show, TENANT)["flavor"].clone();
+    let flavor = |minor| view().render("", Microversion(minor), Place::Show, false)["flavor"].clone();
     assert_eq!(keys(&flavor(46)), ["id", "links"]);
     assert_eq!(
         keys(&flavor(47)),
@@ -155,16 +147,16 @@ fn the_flavor_is_a_link_and_then_its_values() {
 
 #[test]
 fn an_update_answers_in_short_until_2_75() {
-    let short = view().render("", Microversion(74), Place::Update, ADMIN);
+    let short = view().render("", Microversion(74), Place::Update, true);
     assert_eq!(short["addresses"]["private"][0], json!({"addr": "10.0.0.5", "version": 4}));
     assert!(short.get("security_groups").is_none() && short.get("OS-EXT-STS:vm_state").is_none());
-    let whole = view().render("", Microversion(75), Place::Update, ADMIN);
-    assert_eq!(keys(&whole), keys(&view().render("", Microversion(75), Place::Show, ADMIN)));
+    let whole = view().render("", Microversion(75), Place::Update, true);
+    assert_eq!(keys(&whole), keys(&view().render("", Microversion(75), Place::Show, true)));
 }
 
 #[test]
 fn lists_show_no_server_groups() {
-    assert!(view().render("", Microversion(96), Place::List, ADMIN).get("server_groups").is_none());
+    assert!(view().render("", Microversion(96), Place::List, true).get("server_groups").is_none());
 }
 
 #[test]

@@ -1,32 +1,26 @@
-//! Password hashes: argon2id, or bcrypt where users may go back to a Keystone, on a bounded number of threads. Hashes of
-//! the other kind, which users of a Keystone bring along, are verified, too, and replaced when their owner next logs in.
+//! Password hashes: argon2id, on a bounded number of threads. Bcrypt's, which users of a Keystone bring along, are
+//! verified, too, and replaced when their owner next logs in.
 
-mod argon2id;
-mod pool;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 
-pub use argon2id::Memory as HashMemory;
-use pool::Pool;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Argon2, Params};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::{Error, ErrorKind, Result};
 
 /// The longest password in bytes; a longer one costs time before it is even looked at (CVE-2012-1572).
 pub const MAX_PASSWORD_BYTES: usize = 128;
+/// Hashes computed at the same time. Each takes [`MEMORY_KIB`], so this bounds the memory of a login flood.
+const AT_ONCE: usize = 4;
 /// Logins that may wait for their turn; more are refused as "unavailable".
 const WAITING: usize = 256;
-
-/// How new passwords are hashed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PasswordHashing {
-    /// 19 MiB, two passes, one lane.
-    #[default]
-    Argon2id,
-    /// As Keystone does; of a password's bytes the first 72 count.
-    Bcrypt {
-        /// 2^cost rounds.
-        cost: u32,
-    },
-}
+/// How far the hashing threads stand back (`nice(2)`).
+const NICENESS: i32 = 15;
+/// OWASP's least for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
 
 /// Hashes and checks passwords.
 ///
@@ -34,37 +28,64 @@ pub enum PasswordHashing {
 /// is left of the processors, and requests that carry a token do not feel it.
 #[derive(Debug)]
 pub struct Passwords {
-    hashing: PasswordHashing,
     places: Semaphore,
-    pool: Pool,
+    work: mpsc::Sender<Job>,
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Default for Passwords {
+    fn default() -> Self {
+        let (work, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..AT_ONCE {
+            let queue = Arc::clone(&queue);
+            let started = thread::Builder::new().name(format!("password-{number}")).spawn(move || {
+                // Of this thread alone: Linux keeps the value per thread. Without it logins are only less polite.
+                let _ = rustix::process::setpriority_process(None, NICENESS);
+                // Ends with the sender, when the process is done with logins.
+                while let Ok(job) = next(&queue) {
+                    job();
+                }
+            });
+            if let Err(error) = started {
+                tracing::error!(%error, "a thread for passwords was not started");
+            }
+        }
+        Self { places: Semaphore::new(AT_ONCE + WAITING), work }
+    }
+}
+
+fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> std::result::Result<Job, mpsc::RecvError> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv()
 }
 
 impl Passwords {
-    /// Starts the threads that hash.
-    pub fn new(hashing: PasswordHashing) -> Self {
-        let pool = Pool::start();
-        Self { hashing, places: Semaphore::new(pool.threads() + WAITING), pool }
-    }
-
-    /// The hash of a new password. 400 when it is longer than [`MAX_PASSWORD_BYTES`] or empty.
+    /// The PHC string of a new password. 400 when it is longer than [`MAX_PASSWORD_BYTES`] or empty.
     pub async fn hash(&self, password: String) -> Result<String> {
         check_length(&password)?;
-        let hashing = self.hashing;
-        self.run(move |memory| hashing.hash(&password, memory)).await
+        self.run(move || {
+            let hash = hasher()?.hash_password(password.as_bytes()).map_err(failed)?;
+            Ok(hash.to_string())
+        })
+        .await
     }
 
     /// Whether `password` fits `hash`. Without a hash (no such user, or one that has no password) the same work
     /// is done and the answer is no, so that the time tells nothing.
     pub async fn verify(&self, password: String, hash: Option<String>) -> Result<bool> {
         check_length(&password)?;
-        let hashing = self.hashing;
-        self.run(move |memory| {
-            let Some(hash) = hash else { return hashing.hash(&password, memory).map(|_| false) };
+        self.run(move || {
+            let Some(hash) = hash else {
+                hasher()?.hash_password(password.as_bytes()).map_err(failed)?;
+                return Ok(false);
+            };
             if is_bcrypt(&hash) {
                 // As Keystone does: bcrypt knows 72 bytes, the others do not count.
                 return bcrypt::verify(password.as_bytes(), &hash).map_err(failed);
             }
-            argon2id::verify(&password, &hash, memory).map_err(failed)
+            let hash = PasswordHash::new(&hash).map_err(failed)?;
+            Ok(hasher()?.verify_password(password.as_bytes(), &hash).is_ok())
         })
         .await
     }
@@ -72,29 +93,20 @@ impl Passwords {
     async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&mut HashMemory) -> Result<T> + Send + 'static,
+        F: FnOnce() -> Result<T> + Send + 'static,
     {
         let _place = self.places.try_acquire().map_err(|_| overloaded())?;
         let (done, result) = oneshot::channel();
         // Nobody may wait for the result any more: a client hung up.
-        self.pool.add(Box::new(move |memory| drop(done.send(work(memory)))));
+        let job = Box::new(move || drop(done.send(work())));
+        self.work.send(job).map_err(|_| overloaded())?;
         result.await.map_err(Error::internal)?
-    }
-
-    /// Whether the hash is of the other kind: to be replaced as soon as the password is at hand.
-    pub fn is_dated(&self, hash: &str) -> bool {
-        is_bcrypt(hash) == (self.hashing == PasswordHashing::Argon2id)
     }
 }
 
-impl PasswordHashing {
-    /// The hash of a password, worked out on the calling thread.
-    pub fn hash(self, password: &str, memory: &mut HashMemory) -> Result<String> {
-        match self {
-            Self::Argon2id => argon2id::hash(password, memory).map_err(failed),
-            Self::Bcrypt { cost } => bcrypt::hash(password.as_bytes(), cost).map_err(failed),
-        }
-    }
+/// Whether the hash is to be replaced by one of ours as soon as the password is at hand.
+pub fn is_dated(hash: &str) -> bool {
+    is_bcrypt(hash)
 }
 
 /// `$2a$`, `$2b$`, `$2x$`, `$2y$`
@@ -110,6 +122,12 @@ fn check_length(password: &str) -> Result<()> {
     Ok(())
 }
 
+fn hasher() -> Result<Argon2<'static>> {
+    let params =
+        Params::new(MEMORY_KIB, PASSES, 1, None).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params))
+}
+
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::internal(error.to_string())
 }
@@ -120,12 +138,12 @@ fn overloaded() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_PASSWORD_BYTES, PasswordHashing, Passwords};
+    use super::{MAX_PASSWORD_BYTES, Passwords};
     use crate::ErrorKind;
 
     #[tokio::test]
     async fn a_password_fits_its_own_hash_only() {
-        let passwords = Passwords::new(PasswordHashing::Argon2id);
+        let passwords = Passwords::default();
         let hash = passwords.hash("secret".into()).await.unwrap();
         assert!(hash.starts_with("$argon2id$"), "{hash}");
         assert!(passwords.verify("secret".into(), Some(hash.clone())).await.unwrap());
@@ -136,34 +154,21 @@ mod tests {
     /// A hash as Keystone's default hasher makes them, of "correct horse".
     #[tokio::test]
     async fn the_hashes_of_imported_users_are_verified() {
-        let passwords = Passwords::new(PasswordHashing::Argon2id);
+        let passwords = Passwords::default();
         let hash = bcrypt::hash_with_salt("correct horse", 4, [7; 16])
             .unwrap()
             .format_for_version(bcrypt::Version::TwoB);
         assert!(hash.starts_with("$2b$04$"), "{hash}");
-        assert!(passwords.is_dated(&hash));
+        assert!(super::is_dated(&hash));
         assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
         assert!(!passwords.verify("correct cow".into(), Some(hash)).await.unwrap());
         let ours = passwords.hash("correct horse".into()).await.unwrap();
-        assert!(!passwords.is_dated(&ours));
-    }
-
-    #[tokio::test]
-    async fn a_cloud_whose_users_may_go_back_hashes_as_keystone_does() {
-        let hash = Passwords::new(PasswordHashing::Argon2id).hash("correct horse".into()).await.unwrap();
-        let passwords = Passwords::new(PasswordHashing::Bcrypt { cost: 4 });
-        assert!(passwords.is_dated(&hash));
-        assert!(passwords.verify("correct horse".into(), Some(hash)).await.unwrap());
-        let renewed = passwords.hash("correct horse".into()).await.unwrap();
-        assert!(renewed.starts_with("$2b$04$"), "{renewed}");
-        assert!(!passwords.is_dated(&renewed));
-        assert!(passwords.verify("correct horse".into(), Some(renewed)).await.unwrap());
-        assert!(!passwords.verify("correct horse".into(), None).await.unwrap());
+        assert!(!super::is_dated(&ours));
     }
 
     #[tokio::test]
     async fn a_huge_password_is_refused_before_any_work() {
-        let passwords = Passwords::new(PasswordHashing::Argon2id);
+        let passwords = Passwords::default();
         let longest = "x".repeat(MAX_PASSWORD_BYTES);
         assert!(passwords.hash(longest.clone()).await.is_ok());
         let refused = passwords.verify(longest + "x", None).await.unwrap_err();
