@@ -21,7 +21,7 @@ pub struct EndpointGroupFields {
     pub name: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub description: Option<Option<String>>,
-    #[serde(deserialize_with = "not_null")]
+    /// What the client does not change it sends as null.
     pub filters: Option<Map<String, Value>>,
 }
 
