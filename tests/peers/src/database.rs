@@ -15,13 +15,14 @@ pub enum Database {
 }
 
 impl Database {
-    /// A new, empty database of the kind that `UPDRAFT_TEST_DATABASE` names.
+    /// A new database of the kind that `UPDRAFT_TEST_DATABASE` names, for a whole store: empty, or with the tables that
+    /// the first of its users has made.
     pub fn new(folder: &Path) -> Self {
         match std::env::var(VARIABLE).as_deref() {
             Err(_) | Ok("sqlite") => {
                 Self::Sqlite { url: format!("sqlite:{}", folder.join("updraft.sqlite").display()) }
             }
-            Ok("mariadb") => Self::MariaDb(MariaDb::shared_database()),
+            Ok("mariadb") => Self::MariaDb(MariaDb::prepared_database()),
             Ok(other) => panic!("{VARIABLE}={other}: sqlite and mariadb are known"),
         }
     }

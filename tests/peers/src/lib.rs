@@ -14,5 +14,6 @@ mod server;
 
 pub use database::Database;
 pub use mariadb::{MariaDb, TestDatabase};
-pub use proxy::{Cut, Proxy};
+pub use proxy::{Action, Cut, Proxy, Side};
 pub use rabbitmq::RabbitMq;
+pub use scratch::quick_folder;

@@ -1,8 +1,9 @@
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock};
 
 use nix::sys::signal::Signal;
 
@@ -25,10 +26,15 @@ pub struct TestDatabase {
     pub url: String,
     name: String,
     server: Arc<MariaDb>,
+    /// Its tables are what later ones begin with.
+    is_whole: bool,
 }
 
 /// The server that the tests of one process share: each takes a [`TestDatabase`] of it.
 static SHARED: LazyLock<Arc<MariaDb>> = LazyLock::new(|| Arc::new(MariaDb::start()));
+
+/// The statements that make the tables of a store, with their history: one call instead of several for each of them.
+static TEMPLATE: OnceLock<String> = OnceLock::new();
 
 const USER: &str =
     "CREATE USER IF NOT EXISTS updraft@'%';\nGRANT ALL ON *.* TO updraft@'%' WITH GRANT OPTION;\n";
@@ -68,12 +74,22 @@ impl MariaDb {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let name = format!("updraft_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         self.execute(&format!("CREATE DATABASE {name}"));
-        TestDatabase { url: self.url(&name), name, server: Arc::clone(self) }
+        TestDatabase { url: self.url(&name), name, server: Arc::clone(self), is_whole: false }
     }
 
     /// A new, empty database on the server that this process shares.
     pub fn shared_database() -> TestDatabase {
         SHARED.database()
+    }
+
+    /// A new database for a whole store.
+    pub(crate) fn prepared_database() -> TestDatabase {
+        let mut database = Self::shared_database();
+        if let Some(template) = TEMPLATE.get() {
+            SHARED.execute(&format!("USE {}; {template}", database.name));
+        }
+        database.is_whole = true;
+        database
     }
 
     pub fn url(&self, database: &str) -> String {
@@ -91,12 +107,18 @@ impl MariaDb {
 
     /// Runs SQL through the `mariadb` client; what it prints.
     pub fn execute(&self, sql: &str) -> String {
-        let output = Command::new("mariadb")
-            .args(["--no-defaults", "--batch", "--skip-column-names", "--user=updraft"])
+        let mut client = Command::new("mariadb")
+            .args(["--no-defaults", "--batch", "--raw", "--skip-column-names", "--user=updraft"])
             .arg(format!("--socket={}", self.scratch.join("socket").display()))
-            .args(["--execute", sql])
-            .output()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .expect("tests/setup.sh installs the mariadb client");
+        // Of what is sent and what comes back, one is short, so neither waits for the other. A client that ended early
+        // says why.
+        let _sent = client.stdin.take().unwrap().write_all(sql.as_bytes());
+        let output = client.wait_with_output().unwrap();
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -180,10 +202,39 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// What makes its tables and their history again.
+    fn template(&self) -> String {
+        let tables = self.server.execute(&format!("SHOW TABLES IN {}", self.name));
+        let shown: String =
+            tables.lines().map(|table| format!("SHOW CREATE TABLE {}.{table}; ", self.name)).collect();
+        // Each is the name, a tab, and the statement; references may come before what they refer to.
+        let mut template = String::from("SET foreign_key_checks = 0");
+        for line in self.server.execute(&shown).lines() {
+            match line.split_once('\t') {
+                Some((_, statement)) if statement.starts_with("CREATE TABLE ") => {
+                    template.push_str(";\n");
+                    template.push_str(statement);
+                }
+                _ => template.push_str(line),
+            }
+        }
+        let history = self.server.execute(&format!(
+            "SELECT CONCAT(';\nINSERT INTO schema_history VALUES (', number, ', ', QUOTE(name), ', ', statements, ')') \
+             FROM {}.schema_history",
+            self.name
+        ));
+        template + &history
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         // A failed test is reported as it failed, whatever became of the server.
         if !std::thread::panicking() {
+            if self.is_whole {
+                TEMPLATE.get_or_init(|| self.template());
+            }
             // What a test left running may hold a table for a moment.
             self.server.execute(&format!("SET lock_wait_timeout = 60; DROP DATABASE {}", self.name));
         }
