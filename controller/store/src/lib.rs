@@ -20,6 +20,7 @@ pub mod compute;
 pub mod idempotency;
 pub mod identity;
 pub mod image;
+pub mod leftovers;
 pub mod network;
 
 #[cfg(test)]

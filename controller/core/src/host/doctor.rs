@@ -11,6 +11,7 @@ use updraft_model::Timestamp;
 use updraft_model::compute::host::Claim;
 use updraft_model::compute::{Host, Program, Server, Task};
 use updraft_store::compute::{host, server, server::ServerFilter, task};
+use updraft_store::leftovers;
 use updraft_store::network::port::{self, PortFilter};
 
 use super::{client, shown_to};
@@ -23,6 +24,8 @@ const LOOKS: u32 = 3;
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 /// A deletion has no deadline; after this it is named, in microseconds.
 const SLOW_DELETE_US: i64 = 120_000_000;
+/// A task that is due for so long, and that nobody holds, is named, in microseconds.
+const OVERDUE_US: i64 = 60_000_000;
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One thing that is not as it should be.
@@ -76,8 +79,13 @@ async fn look(core: &Core) -> Result<Vec<Finding>> {
         ports: port::list(&mut conn, &PortFilter::default()).await?,
         now: core.clock.now(),
     };
+    let leftovers = leftovers::list(&mut conn).await?;
     drop(conn);
     let mut findings = examine(&facts);
+    findings.extend(leftovers.into_iter().map(|left| {
+        let message = format!("the project does not exist and still has {}: {}", left.what, left.number);
+        finding("project-gone", left.project_id, message)
+    }));
     for (host, _) in facts.hosts.iter().filter(|(host, _)| host.is_up(facts.now, HOST_DOWN_AFTER_S)) {
         match inventory(core, host).await {
             Ok(inventory) => findings.extend(leaks(host, &inventory)),
@@ -106,6 +114,10 @@ fn examine(facts: &Facts) -> Vec<Finding> {
             let (program, step) = (task.program.as_str(), task.step.as_str());
             let message = format!("'{program}' of server {} does not get on with {step}", task.server_id);
             findings.push(finding("task-stuck", &task.id, message));
+        } else if facts.now.0 - task.run_at.0.max(task.lease_until.0) > OVERDUE_US {
+            let program = task.program.as_str();
+            let message = format!("'{program}' of server {} is due and nobody takes it up", task.server_id);
+            findings.push(finding("task-waiting", &task.id, message));
         }
     }
     let servers: BTreeSet<&str> = facts.servers.iter().map(|server| server.id.as_str()).collect();

@@ -8,7 +8,7 @@ use updraft_store::identity::project::{self, ProjectFilter};
 use updraft_store::identity::user::{self, UserFilter};
 use updraft_store::identity::{domain, group};
 
-use super::{access, checks, effective};
+use super::{access, checks, effective, project as projects};
 use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
@@ -177,7 +177,7 @@ pub(super) async fn remove(tx: &mut Tx, id: &str) -> Result<()> {
     }
     let projects = ProjectFilter { domain_id: Some(id.to_owned()), ..ProjectFilter::default() };
     for project in project::list(tx, &projects).await? {
-        project::delete(tx, &project.id).await?;
+        projects::forget(tx, &project.id).await?;
     }
     let users = UserFilter { domain_id: Some(id.to_owned()), ..UserFilter::default() };
     for user in user::list(tx, &users).await? {

@@ -7,7 +7,7 @@ use updraft_model::id::new_keystone_id;
 use updraft_model::identity::{Domain, Extra, Options, Project, merge_options};
 pub use updraft_store::identity::project::ProjectFilter;
 use updraft_store::identity::{domain, project, user};
-use updraft_store::{Conn, Tx};
+use updraft_store::{Conn, Tx, leftovers};
 
 use super::domain::{self as domains, DomainChange, NewDomain};
 use super::{access, checks, effective};
@@ -294,7 +294,9 @@ async fn change_row(tx: &mut Tx, id: &str, change: ProjectChange, now: Timestamp
     Ok(project)
 }
 
-/// Deletes a project without children. What other services hold for it stays, as in OpenStack.
+/// Deletes a project without children, with all that identity holds for it and what other services were told about it
+/// ([`forget`]). What was made in it stays, as in OpenStack, until its owners or an operator delete it; the doctor names
+/// what is left.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
     let found = find(&mut core.read().await?, id).await?;
     access::enforce(core, caller, "identity:delete_project", &access::project(found.as_ref()))?;
@@ -314,9 +316,15 @@ pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
                      if you want to delete a whole subtree."
                 )));
             }
-            project::delete(tx, &id).await?;
-            Ok(())
+            forget(tx, &id).await
         })
     })
     .await
+}
+
+/// The project goes, and its quotas and unused default security group with it.
+pub(super) async fn forget(tx: &mut Tx, id: &str) -> Result<()> {
+    leftovers::forget_settings(tx, id).await?;
+    project::delete(tx, id).await?;
+    Ok(())
 }

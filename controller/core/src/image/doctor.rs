@@ -7,7 +7,7 @@ use updraft_store::image::{file, record, task};
 
 use crate::{Core, Result};
 
-/// An import that is due for this long without being taken up is named, in microseconds.
+/// An import that is due for so long without being taken up is named, in microseconds; so is a file whose writer is.
 const OVERDUE_US: i64 = 120_000_000;
 
 /// What is wrong: (the image or file, in plain words). What is only on its way is not.
@@ -25,9 +25,16 @@ pub async fn examine(core: &Core) -> Result<Vec<(String, String)>> {
     let images = record::list_all(&mut conn).await?;
     let tasks = task::list(&mut conn, None).await?;
     drop(conn);
+    let now = core.clock.now();
     let mut findings = Vec::new();
     for file in &files {
         let length = lengths.remove(&file.name);
+        if file.role == FileRole::Arriving && now.0 - file.held_until.0 > OVERDUE_US {
+            findings.push((file.name.clone(), "its writer is silent and nobody clears up".into()));
+        }
+        if file.role != FileRole::Doomed && !images.iter().any(|image| image.id == file.image_id) {
+            findings.push((file.name.clone(), "the image that it belongs to does not exist".into()));
+        }
         if matches!(file.role, FileRole::Arriving | FileRole::Doomed) {
             continue;
         }
@@ -54,7 +61,6 @@ pub async fn examine(core: &Core) -> Result<Vec<(String, String)>> {
             findings.push((image.id.clone(), "staged data is left over".into()));
         }
     }
-    let now = core.clock.now();
     for task in tasks.iter().filter(|task| !task.status.is_final()) {
         if now.0 - task.run_at.0.max(task.lease_until.0) > OVERDUE_US {
             findings.push((task.id.clone(), "the import is due and nobody takes it up".into()));

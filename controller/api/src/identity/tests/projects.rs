@@ -183,3 +183,36 @@ async fn tags_one_by_one_all_at_once_and_as_filters() {
     assert_eq!(call(Method::GET, &tags, Value::Null).await.json()["tags"], json!([]));
     assert_eq!(red["tags"], json!(["a", "b"]));
 }
+
+/// Keystone forgets it; the other services keep what was made in it, as OpenStack's do, and the doctor says so.
+#[tokio::test]
+async fn a_deleted_project_is_nobodys_default_and_what_was_made_in_it_is_named() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (project_id, user_id, member) = cloud.tenant("red", "member").await;
+    let user = format!("/v3/users/{user_id}");
+    let default = json!({"user": {"default_project_id": project_id}});
+    assert_eq!(cloud.call(Method::PATCH, &user, &admin, default).await.status, StatusCode::OK);
+    let network = cloud.post("/network/v2.0/networks", &member, json!({"network": {"name": "n"}})).await;
+    // Whoever lists security groups has the default one from then on.
+    let groups = cloud.get("/network/v2.0/security-groups", &member).await;
+    assert_eq!(groups.text("/security_groups/0/name"), "default");
+    for (path, quota) in [
+        (format!("/network/v2.0/quotas/{project_id}"), json!({"quota": {"port": 77}})),
+        (format!("/compute/v2.1/os-quota-sets/{project_id}"), json!({"quota_set": {"instances": 7}})),
+    ] {
+        assert_eq!(cloud.call(Method::PUT, &path, &admin, quota).await.status, StatusCode::OK, "{path}");
+    }
+    let deleted = cloud.delete(&format!("/v3/projects/{project_id}"), &admin).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    assert_eq!(cloud.get(&user, &admin).await.json()["user"]["default_project_id"], json!(null));
+    let quotas = cloud.get("/network/v2.0/quotas", &admin).await.json();
+    assert_eq!(quotas["quotas"], json!([]), "nothing is set for it any more");
+    let findings = cloud.get("/host/v1/doctor", &admin).await.json();
+    let message = "the project does not exist and still has networks: 1";
+    let finding = json!({"kind": "project-gone", "subject": project_id, "message": message});
+    assert_eq!(findings, json!([finding]), "no quota, no default security group, no assignment");
+    let network = format!("/network/v2.0/networks/{}", network.text("/network/id"));
+    assert_eq!(cloud.delete(&network, &admin).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(cloud.get("/host/v1/doctor", &admin).await.json(), json!([]));
+}
