@@ -1,3 +1,5 @@
+mod composed;
+mod kills;
 mod mariadb;
 mod statements;
 

@@ -15,12 +15,12 @@ use crate::{DatabaseUrl, Store, StoreError, StoreErrorKind, migrations};
 /// Longer than any of this takes, on a busy machine too.
 const LIMIT: Duration = Duration::from_secs(300);
 
-async fn open(url: &str) -> Store {
+pub(super) async fn open(url: &str) -> Store {
     Store::open(url.parse::<DatabaseUrl>().unwrap()).await.unwrap()
 }
 
 /// Reads a number and writes the next one: two that do so at once must not write the same.
-async fn increment(store: &Store) -> Result<(), StoreError> {
+pub(super) async fn increment(store: &Store) -> Result<(), StoreError> {
     let work = store.write(|tx| {
         Box::pin(async move {
             let mut red = domain::get(tx, "red").await?.ok_or_else(|| StoreError::corrupt("gone"))?;
@@ -31,13 +31,13 @@ async fn increment(store: &Store) -> Result<(), StoreError> {
     work.await
 }
 
-async fn value(store: &Store) -> i64 {
+pub(super) async fn value(store: &Store) -> i64 {
     let mut conn = store.read().await.unwrap();
     domain::get(&mut conn, "red").await.unwrap().unwrap().tokens_valid_after.0
 }
 
 /// The writers' connections, all of them.
-async fn transactions_left_open(store: &Store) -> Vec<u64> {
+pub(super) async fn transactions_left_open(store: &Store) -> Vec<u64> {
     let Backend::MySql { writers, .. } = &store.backend else { panic!("a server was expected") };
     let mut held = Vec::new();
     let mut open = Vec::new();
@@ -249,7 +249,7 @@ async fn the_schema_comes_about_whatever_statement_it_was_killed_after() {
     assert_eq!(described(&halting), described(&whole));
 }
 
-fn described(database: &updraft_peers::TestDatabase) -> String {
+pub(super) fn described(database: &updraft_peers::TestDatabase) -> String {
     let name = database.name();
     let columns = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLLATION_NAME FROM information_schema.COLUMNS \
