@@ -48,13 +48,15 @@ add_results() {
 # on_mariadb CRATE...: the unit tests of these crates of controller/ once more, on MariaDB instead of SQLite: the
 # programs that `cargo test` has just built and run.
 on_mariadb() {
-    local runs crate program good bad bad_runners
+    local runs crate program start good bad bad_runners
     runs=$(sed -n 's/^ *Running unittests src.lib.rs (\(.*\))$/\1/p' "$output")
     for crate in "$@"; do
         program=$(realpath "$(grep "/updraft_$crate-[0-9a-f]*\$" <<<"$runs")") || { note_failure "$crate on MariaDB: not built"; continue; }
         echo "     on MariaDB: $program"
+        start=$SECONDS
         (cd "controller/$crate" && UPDRAFT_TEST_DATABASE=mariadb "$program") 2>&1 | tee "$output" || true
         add_results
+        echo "     on MariaDB: $crate took $((SECONDS - start)) s"
         [ $((good + bad)) -gt 0 ] || note_failure "$crate on MariaDB: the test program died"
     done
 }
@@ -114,7 +116,7 @@ check 'eBPF object is what its sources give' ebpf/build.sh --rebuild-check
 check 'programs are built' cargo build --release --locked --workspace --bins
 check 'guest image is built' tests/guest/build.sh
 cargo_tests 'cargo test' --release --workspace
-on_mariadb store
+on_mariadb store core
 tempest_tests 'tempest (identity and image, smoke)'
 
 for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done
