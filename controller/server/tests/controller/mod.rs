@@ -4,12 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-pub const ADMIN_PASSWORD: &str = "correct horse";
+const ADMIN_PASSWORD: &str = "correct horse";
 
 /// A controller of its own; killed when it goes.
-pub struct Controller {
+struct Controller {
     process: Child,
-    pub endpoint: String,
+    endpoint: String,
 }
 
 impl Drop for Controller {
@@ -20,7 +20,7 @@ impl Drop for Controller {
 }
 
 impl Controller {
-    pub fn start(directory: &Path) -> Self {
+    fn start(directory: &Path) -> Self {
         let place = |name: &str| directory.join(name).display().to_string();
         std::fs::write(place("admin-password"), ADMIN_PASSWORD).unwrap();
         let settings = format!(
@@ -44,8 +44,29 @@ impl Controller {
     }
 }
 
+/// Runs a script of this folder with the Python that has OpenStack's client, against a controller of its own; its
+/// arguments are the endpoint and the administrator's password. `name` is of the scratch folder.
+pub fn drive(name: &str, script: &str) {
+    let directory = std::env::temp_dir().join(format!("updraft-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let controller = Controller::start(&directory);
+    let output = Command::new(python())
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script))
+        .args([&controller.endpoint, ADMIN_PASSWORD])
+        // Nobody's settings, and no proxy on the way to the loopback.
+        .env_clear()
+        .env("HOME", &directory)
+        .env("LANG", "C.UTF-8")
+        .env("no_proxy", "127.0.0.1")
+        .output()
+        .expect("no python in the client's environment: run tests/setup.sh client");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(controller);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
 /// The one of `tests/setup.sh client`.
-pub fn python() -> PathBuf {
+fn python() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
     cache.join("updraft/venv/bin/python")
