@@ -17,7 +17,7 @@ use updraft_store::audit;
 use crate::policy::require_admin;
 use crate::{Caller, Core, Result};
 
-pub(crate) use operation::{Claim, claim};
+pub(crate) use operation::{Claim, claim, current, on_behalf_of};
 pub use operation::{Operation, Outcome, RequestFacts, identify, identify_host, identify_user, refine};
 pub use recorder::Recorder;
 

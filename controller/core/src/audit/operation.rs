@@ -116,6 +116,19 @@ impl Operation {
     }
 }
 
+/// The present operation, for what goes on in a task of its own; see [`on_behalf_of`].
+pub(crate) fn current() -> Option<Operation> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Runs `work` as this operation, in whatever task: its transaction holds the operation's event.
+pub(crate) async fn on_behalf_of<T>(operation: Option<Operation>, work: impl Future<Output = T>) -> T {
+    match operation {
+        Some(operation) => operation.scope(work).await,
+        None => work.await,
+    }
+}
+
 /// Notes whose token it is that the present operation came with.
 pub fn identify(caller: &Caller) {
     let trust = caller.trust.as_ref().map(|trust| ("trust_id", trust.id.clone()));

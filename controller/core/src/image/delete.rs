@@ -5,16 +5,16 @@ use super::access::{changeable, visible};
 use super::files;
 use super::import::STORE;
 use crate::policy::require_admin;
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, Result, audit};
 
 /// Deletes an image and its data; 403 while it is protected. Servers made from it keep their disks.
 ///
 /// Record first, then file, in a task of its own: a client that hangs up leaves neither. A kill in between leaves a
 /// doomed file, which the sweep removes.
 pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
+    let (core, caller, id, operation) = (core.clone(), caller.clone(), id.to_owned(), audit::current());
     let task = tokio::spawn(async move {
-        let deleted = delete_record(&core, caller, id.clone()).await;
+        let deleted = audit::on_behalf_of(operation, delete_record(&core, caller, id)).await;
         if deleted.is_ok() {
             files::remove_doomed_later(&core).await;
         }

@@ -12,6 +12,7 @@ use updraft_store::image::{file, record};
 use super::access::{changeable, not_found};
 use super::receive::{lost_file, receive};
 use super::{files, scan};
+use crate::audit::{self, Operation};
 use crate::{Caller, Core, Error, Result};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
@@ -23,10 +24,10 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
+    let (core, caller, id, operation) = (core.clone(), caller.clone(), id.to_owned(), audit::current());
     let task = tokio::spawn(async move {
         let (image, file) = start(&core, &caller, &id, ImageEvent::UploadStarted).await?;
-        let result = take(&core, &image, &file, data).await;
+        let result = take(&core, &image, &file, data, operation).await;
         if result.is_err() {
             give_up(&core, &file, ImageEvent::UploadFailed).await;
         }
@@ -41,11 +42,11 @@ where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin + 'static,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
-    let (core, caller, id) = (core.clone(), caller.clone(), id.to_owned());
+    let (core, caller, id, operation) = (core.clone(), caller.clone(), id.to_owned(), audit::current());
     let task = tokio::spawn(async move {
         let (_, file) = start(&core, &caller, &id, ImageEvent::StageStarted).await?;
         let result = match receive(&core, &file, data).await {
-            Ok(measured) => staged(&core, &file, measured).await,
+            Ok(measured) => audit::on_behalf_of(operation, staged(&core, &file, measured)).await,
             Err(error) => Err(error),
         };
         if result.is_err() {
@@ -89,7 +90,14 @@ fn wrong_status(image: &Image, event: ImageEvent) -> Error {
     Error::conflict("InvalidImageStatusTransition", message)
 }
 
-async fn take<S, E>(core: &Core, image: &Image, file: &ImageFile, data: S) -> Result<()>
+/// The data becomes the image's in one transaction, which is the one that has the upload's audit event.
+async fn take<S, E>(
+    core: &Core,
+    image: &Image,
+    file: &ImageFile,
+    data: S,
+    operation: Option<Operation>,
+) -> Result<()>
 where
     S: Stream<Item = std::result::Result<Bytes, E>> + Send + Unpin,
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
@@ -98,7 +106,7 @@ where
     // The inspection takes a moment too.
     let _hold = files::Hold::new(core, file);
     let virtual_size_bytes = scan::judge(core, image, &files::path(core, &file.name)?).await?;
-    activate(core, file, measured, virtual_size_bytes).await
+    audit::on_behalf_of(operation, activate(core, file, measured, virtual_size_bytes)).await
 }
 
 async fn activate(core: &Core, file: &ImageFile, measured: Measured, virtual_size_bytes: u64) -> Result<()> {
