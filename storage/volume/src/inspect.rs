@@ -1,6 +1,6 @@
 //! What a file from a tenant really is. A bounded scanner in safe Rust: it reads a fixed number of header
-//! bytes (and, for qcow2, the first-level table in small pieces; of others their headers, in `containers`), follows nothing that the file names, and
-//! refuses what would make a later reader open another file or allocate without limit.
+//! bytes (and, for qcow2, the first-level table in small pieces; of others their headers, in `containers`), follows
+//! nothing that the file names, and refuses what would make a later reader open another file or allocate without limit.
 //!
 //! The content decides, never the name and never what the uploader declared (CVE-2024-40767); a file that two
 //! formats claim is refused (polyglot); qcow2 backing and data files are refused (CVE-2015-5163,
