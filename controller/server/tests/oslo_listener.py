@@ -5,14 +5,24 @@
 
 import json
 import sys
+import threading
 
 from oslo_config import cfg
 import oslo_messaging
 
 
+# The listener's threads print side by side.
+PRINTING = threading.Lock()
+
+
+def say(message):
+    with PRINTING:
+        print(json.dumps(message), flush=True)
+
+
 class Printer:
     def _print(self, priority, ctxt, publisher_id, event_type, payload, metadata):
-        print(json.dumps({
+        say({
             "priority": priority,
             "request_id": ctxt.get("request_id"),
             "publisher_id": publisher_id,
@@ -20,7 +30,7 @@ class Printer:
             "payload": payload,
             "message_id": metadata["message_id"],
             "timestamp": metadata["timestamp"],
-        }), flush=True)
+        })
         return oslo_messaging.NotificationResult.HANDLED
 
     def info(self, *message):
@@ -39,7 +49,7 @@ def main():
     targets = [oslo_messaging.Target(exchange="openstack", topic="notifications")]
     listener = oslo_messaging.get_notification_listener(transport, targets, [Printer()], executor="threading")
     listener.start()
-    print(json.dumps({"ready": True}), flush=True)
+    say({"ready": True})
     listener.wait()
 
 
