@@ -154,13 +154,13 @@ impl Report<'_> {
         [&self.ours, &self.peer].into_iter().chain(&self.second_peer).chain(&self.limit)
     }
 
-    /// Writes table and plot to `bench/report/`; where they are.
+    /// Writes table and plot to `bench/report/` of the checkout that is the working folder; where they are.
     ///
     /// # Errors
     /// The folder cannot be written to.
     pub fn save(&self) -> Result<PathBuf, Failure> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("report");
-        fs::create_dir_all(&folder)?;
+        let folder = Path::new("bench/report");
+        fs::create_dir_all(folder)?;
         let path = folder.join(self.name).with_extension("md");
         fs::write(&path, format!("{}\n`{}`\n\n![]({}.svg)\n", self.table(), self.line(), self.name))?;
         fs::write(path.with_extension("svg"), self.plot())?;

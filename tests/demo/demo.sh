@@ -66,24 +66,24 @@ guest() { # guest COMMAND...: runs it in the first server, logged in through the
 
 start_cloud() { updraft up; }
 
+# All in one run of the client, whose start alone takes a second. What is not there any more is no error; what is
+# still there afterwards is.
 clean_up_earlier_run() {
-    local ids
-    ids=$(value server list -c ID --name '^demo-' | tr '\n' ' ')
-    # shellcheck disable=SC2086 # a list of ids
-    [ -z "$ids" ] || openstack server delete --wait $ids
-    ids=$(value floating ip list -c ID --tags demo | tr '\n' ' ')
-    # shellcheck disable=SC2086
-    [ -z "$ids" ] || openstack floating ip delete $ids
-    if openstack router show demo; then
-        openstack router remove subnet demo demo || true
-        openstack router delete demo
-    fi
-    ! openstack network show demo || openstack network delete demo
-    ! openstack security group show demo || openstack security group delete demo
-    ! openstack keypair show demo || openstack keypair delete demo
-    ids=$(value image list -c ID --name updraft-mini | tr '\n' ' ')
-    # shellcheck disable=SC2086
-    [ -z "$ids" ] || openstack image delete $ids
+    local floating_ips left
+    floating_ips=$(value floating ip list -c ID --tags demo | tr '\n' ' ')
+    {
+        echo 'server delete --wait demo-web demo-db'
+        [ -z "$floating_ips" ] || echo "floating ip delete $floating_ips"
+        echo 'router remove subnet demo demo'
+        echo 'router delete demo'
+        echo 'network delete demo'
+        echo 'security group delete demo'
+        echo 'keypair delete demo'
+    } | openstack || true
+    left=$(printf '%s list -f value -c Name\n' server router network 'security group' keypair | openstack)
+    ! grep -E '^demo(-|$)' <<<"$left"
+    # The last to go: by it the next run knows that there is something to remove.
+    value image list -c ID --name updraft-mini | xargs openstack image delete
 }
 
 upload_image() {
@@ -178,7 +178,7 @@ printf 'Updraft demonstration (log: %s)\n\n' "$log"
 step 'start the cloud' start_cloud
 credentials=$(updraft openrc)
 eval "$credentials"
-if openstack keypair show demo >/dev/null 2>&1 || openstack image show updraft-mini >/dev/null 2>&1; then
+if [ -n "$(value image list -c ID --name updraft-mini)" ]; then
     step 'remove what an earlier run left' clean_up_earlier_run
 fi
 step 'upload the guest image' upload_image

@@ -78,12 +78,11 @@ async fn make_project(endpoint: &str, name: &str) -> (String, String) {
 async fn oslo_messagings_listener_understands_what_is_sent() {
     let directory = tempfile::tempdir().unwrap();
     let broker = RabbitMq::start();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oslo_listener.py");
     let url = broker.url().replace("amqp://", "rabbit://").replace("%2f", "");
     let mut controller = controller(directory.path(), &broker);
     let ready = controller.line();
     let endpoint = ready.strip_prefix("ready on ").expect(&ready);
-    let mut listener = Running::start(Command::new(python()).arg(script).arg(url));
+    let mut listener = Running::start(Command::new(python()).arg("tests/oslo_listener.py").arg(url));
     let (id, request_id) = make_project(endpoint, "told").await;
     let told =
         (0..MAX_LINES).map(|_| serde_json::from_str::<Value>(&listener.line()).unwrap()).find(|told| {

@@ -20,11 +20,9 @@ use crate::link::{attachment, detach, link_path};
 use crate::memory::{MAPS, TableMemory};
 
 /// The built program: see `ebpf/build.sh`.
-static OBJECT: &[u8] =
-    include_bytes_aligned!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.bpf.o"));
+static OBJECT: &[u8] = include_bytes_aligned!("../../../ebpf/updraft-uplink.bpf.o");
 /// The hash of its sources and, in a second word, of the object.
-static STAMP: &str =
-    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../ebpf/updraft-uplink.sources.sha256"));
+static STAMP: &str = include_str!("../../../ebpf/updraft-uplink.sources.sha256");
 /// Its name in the object.
 const PROGRAM: &str = "updraft_uplink";
 /// The map of AF_XDP sockets.

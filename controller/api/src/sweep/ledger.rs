@@ -147,7 +147,7 @@ pub(super) fn filled(value: Value, values: &BTreeMap<String, String>) -> Value {
 
 /// All lines.
 pub(super) fn read() -> Vec<Line> {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE)).unwrap();
+    let text = std::fs::read_to_string(FILE).unwrap();
     let services: BTreeMap<String, Vec<Line>> =
         toml::from_str(&text).unwrap_or_else(|error| panic!("{error}"));
     let mut lines = Vec::new();
@@ -209,7 +209,7 @@ pub(super) fn findings(lines: &[Line], routes: &[Route]) -> Vec<String> {
 }
 
 fn exists(test: &str) -> bool {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new("../..");
     test.rsplit_once("::").is_some_and(|(path, name)| {
         std::fs::read_to_string(root.join(path)).is_ok_and(|text| text.contains(&format!("fn {name}(")))
     })

@@ -53,7 +53,7 @@ pub fn drive(name: &str, script: &str, more: &str, arguments: &[&str]) {
     std::fs::create_dir_all(&directory).unwrap();
     let controller = Controller::start(&directory, more);
     let output = Command::new(python())
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(script))
+        .arg(Path::new("tests").join(script).canonicalize().unwrap())
         .args([&controller.endpoint, ADMIN_PASSWORD])
         .args(arguments)
         .current_dir(&directory)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use regex::Regex;
 
@@ -162,9 +162,7 @@ const NOT_ASKED: &[(&str, &[&str])] = &[
 
 /// The sources of use cases and handlers, without those of policy itself and without tests.
 fn sources() -> Vec<(PathBuf, String)> {
-    let core = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src");
-    let mut waiting = vec![core, api];
+    let mut waiting = vec![PathBuf::from("src"), PathBuf::from("../api/src")];
     let mut found = Vec::new();
     while let Some(directory) = waiting.pop() {
         for entry in fs::read_dir(&directory).unwrap() {
