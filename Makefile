@@ -33,8 +33,8 @@ test: ## every check and test; the last line is the sum; ONLY="-p updraft-e2e --
 
 bench: ## measure beside real peers; NAME=... for one bench
 	@tests/setup.sh build run bench
-	@cargo build --release --locked $(addprefix --bin ,$(programs))
-	@cargo run --release --locked -p updraft-bench -- $(NAME)
+	@cargo build --release --locked --workspace --bins
+	@$(bin_dir)/updraft-bench $(NAME)
 
 soak: ## the tests that take hours: a thousand KILLS, ROUNDS of faults, attacks, an ordinary cloud image
 	@tests/soak.sh

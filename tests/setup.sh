@@ -19,6 +19,7 @@ openstackclient_version=10.5.0
 keystonemiddleware_version=10.12.0
 oslo_messaging_version=18.3.1
 tempest_version=47.0.0
+schemathesis_version=4.32.5
 bpf_linker_version=0.13.0
 cargo_deny_version=0.20.2
 
@@ -152,7 +153,7 @@ packages_of() {
         need "the other database that the controller runs on" mariadb-server-core mariadb-client-core
         need "the bus between controllers" rabbitmq-server
         need "the graphical console in a real browser" chromium
-        need "home of tempest" python3-venv
+        need "home of tempest and schemathesis" python3-venv
         ;;
     soak) need "an ordinary cloud image to boot" debootstrap ;;
     bench)
@@ -160,6 +161,7 @@ packages_of() {
         need "peers and limit of the network benches" openvswitch-switch-dpdk dpdk dpdk-dev
         need "counting system calls" strace
         need "the peer of the identity benches" python3-keystone uwsgi-core uwsgi-plugin-python3
+        need "the database of both" mariadb-server-core mariadb-client-core
         ;;
     *) die "unknown group $1 (build run guest client ebpf test soak bench)" ;;
     esac
@@ -204,6 +206,8 @@ finish_group() {
             rustup component add rustfmt clippy
         fi
         python_program tempest tempest "OpenStack's own tests of its APIs" "tempest==$tempest_version"
+        python_program schemathesis schemathesis "requests to the API, made from its OpenAPI document" \
+            "schemathesis==$schemathesis_version"
         cargo_tool cargo-deny $cargo_deny_version "checks licences and sources of dependencies" --no-default-features
         ;;
     esac

@@ -24,31 +24,55 @@ export UPDRAFT_CONTROLLER_KILLS=${CONTROLLERS:-300}
 random_urls=${RANDOM_URLS:-1000000}
 
 say() { echo "soak: $* ($(date +%T))"; }
-tests() { cargo test --release --locked "$@"; }
+
+# Package, target, program and folder of each test. They are built for the whole workspace at once: cargo would compile
+# the dependencies anew for the features of a single package.
+list_tests() {
+    cargo test --release --locked --workspace --no-run --message-format=json | python3 -c '
+import json, os, sys
+for line in sys.stdin:
+    built = json.loads(line)
+    if built["reason"] == "compiler-artifact" and built["profile"]["test"] and built["executable"]:
+        folder = os.path.dirname(built["manifest_path"])
+        package = built["package_id"].split("#")[-1].split("@")[0]
+        print(package, built["target"]["name"], built["executable"], folder)'
+}
+
+# tests PACKAGE TARGET [ARGUMENT...]: runs a test program as `cargo test` does, in its package.
+tests() {
+    local program folder
+    read -r program folder < <(awk -v package="$1" -v target="$2" '$1 == package && $2 == target { print $3, $4 }' "$built_tests")
+    shift 2
+    (cd "${folder:?no such test}" && "$program" "$@")
+}
 
 tests/setup.sh build run guest client test soak
 cargo build --release --locked --workspace --bins
+built_tests=$(mktemp)
+trap 'rm -f "$built_tests"' EXIT
+list_tests >"$built_tests"
 tests/guest/build.sh >/dev/null
 tests/guest/debian/build.sh >/dev/null
 
 say "guests with two processors against blkd and netd, $UPDRAFT_HOSTILE_S s each"
-tests -p updraft-blkd --test hostile -- --nocapture
-tests -p updraft-net --test hostile -- --nocapture
+tests updraft-blkd hostile --nocapture
+tests updraft-net hostile --nocapture
 say "an ordinary cloud image"
-tests -p updraft-e2e --test ordinary_image -- --ignored --nocapture
+tests updraft-e2e ordinary_image --ignored --nocapture
 say "$UPDRAFT_KILLS kills of blkd and of netd"
-tests -p updraft-e2e --test kills -- --ignored --nocapture
+tests updraft-e2e kills --ignored --nocapture
 say "$UPDRAFT_KILLS kills of controller, database and broker, half on either database, and $UPDRAFT_ABORTS aborted requests"
-UPDRAFT_KILL_TRIALS=$(((UPDRAFT_KILLS + 1) / 2)) tests -p updraft-server --test kills -- --nocapture
+UPDRAFT_KILL_TRIALS=$(((UPDRAFT_KILLS + 1) / 2)) tests updraft-server kills --nocapture
 say "$UPDRAFT_CONTROLLER_KILLS kills of three controllers on one database and one broker"
-tests -p updraft-server --test three_controllers -- --nocapture
+tests updraft-server three_controllers --nocapture
 say "how quickly a backlog of notifications drains"
-tests -p updraft-core how_quickly_a_backlog_drains -- --ignored --nocapture
+tests updraft-core updraft_core how_quickly_a_backlog_drains --ignored --nocapture
 say "$fuzz_cases odd requests to the API, seed $fuzz_seed; $random_urls random URLs"
-UPDRAFT_FUZZ_CASES=$fuzz_cases UPDRAFT_FUZZ_SEED=$fuzz_seed tests -p updraft-api threat_47_no_request -- --nocapture
-UPDRAFT_RANDOM_URLS=$random_urls tests -p updraft-server --test random_urls -- --nocapture
+UPDRAFT_FUZZ_CASES=$fuzz_cases UPDRAFT_FUZZ_SEED=$fuzz_seed tests updraft-api updraft_api threat_47_no_request --nocapture
+COVERAGE=1 tests/schemathesis/run.sh "$((fuzz_cases / 1000))" "$fuzz_seed"
+UPDRAFT_RANDOM_URLS=$random_urls tests updraft-server random_urls --nocapture
 for round in $(seq "$rounds"); do
     say "faults, round $round of $rounds"
-    tests -p updraft-e2e --test faults
+    tests updraft-e2e faults
 done
 say "passed"

@@ -117,6 +117,7 @@ check 'programs are built' cargo build --release --locked --workspace --bins
 check 'guest image is built' tests/guest/build.sh
 cargo_tests 'cargo test' --release --workspace
 on_mariadb store core
+check 'requests made from the OpenAPI document (schemathesis)' tests/schemathesis/run.sh
 tempest_tests 'tempest (identity and image, smoke)'
 
 for failure in ${failures[@]+"${failures[@]}"}; do echo "failed: $failure"; done

@@ -1,5 +1,5 @@
-//! Servers that speak the identity API, each over a database of its own in a scratch folder: our controller, and the
-//! distribution's Keystone behind uWSGI with one worker. Both on the backend's core alone.
+//! Servers that speak the identity API, each over a database of its own: our controller, and the distribution's Keystone
+//! behind uWSGI with one worker. Both on the backend's core alone; a MariaDB between them may run on either.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use updraft_peers::{MariaDb, TestDatabase};
 
 use crate::backend::{Core, pin};
 use crate::http::{self, Client, Request};
@@ -25,6 +26,16 @@ pub struct ApiServer {
     pub address: SocketAddr,
     child: Child,
     _scratch: tempfile::TempDir,
+    _database: Option<TestDatabase>,
+}
+
+/// What our controller keeps its state in.
+#[derive(Clone, Copy, Debug)]
+pub enum Database {
+    /// As it comes.
+    Sqlite,
+    /// The server that Keystone uses as well.
+    MariaDb,
 }
 
 impl Drop for ApiServer {
@@ -35,12 +46,13 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// `updraft-controller`, from beside this program, on SQLite, as it comes but for `settings` (lines of its
-    /// configuration) and the limit on logins, which Keystone does not have.
+    /// `updraft-controller`, from beside this program, as it comes but for `settings` (lines of its configuration) and
+    /// the limit on logins, which Keystone does not have.
     ///
     /// # Errors
     /// It is not built, or does not start.
-    pub fn ours(settings: &str) -> Result<Self, Failure> {
+    pub fn ours(database: Database, settings: &str) -> Result<Self, Failure> {
+        let database = matches!(database, Database::MariaDb).then(MariaDb::shared_database);
         let scratch = tempfile::tempdir()?;
         let folder = scratch.path();
         let address = free_address()?;
@@ -50,8 +62,12 @@ impl ApiServer {
             write_secret(&folder.join(name), secret)?;
         }
         let place = folder.display();
+        let url = match &database {
+            Some(database) => database.url.clone(),
+            None => format!("{place}/updraft.sqlite"),
+        };
         let config = format!(
-            "listen = '{address}'\ndatabase = '{place}/updraft.sqlite'\nimages_dir = '{place}/images'\n\
+            "listen = '{address}'\ndatabase = '{url}'\nimages_dir = '{place}/images'\n\
              keys_dir = '{place}/keys'\nadmin_password_file = '{place}/admin-password'\n\
              host_credential_file = '{place}/host-credential'\n{settings}\n\
              [rate_limits]\nlogins_per_address = {}\n",
@@ -62,21 +78,23 @@ impl ApiServer {
         let program = std::env::current_exe()?.with_file_name("updraft-controller");
         let mut command = Command::new(program);
         command.arg("--config").arg(path).env_remove("RUST_LOG");
-        Self::spawn("ours", command, address, scratch)
+        Self::spawn("ours", command, address, (scratch, database))
     }
 
-    /// Keystone (packages python3-keystone, uwsgi-core, uwsgi-plugin-python3) on SQLite: Fernet tokens, bcrypt of cost
-    /// [`BCRYPT_COST`], everything else as it comes.
+    /// Keystone (packages python3-keystone, uwsgi-core, uwsgi-plugin-python3) on MariaDB, as SQLite is locked by its own
+    /// second writer: Fernet tokens, bcrypt of cost [`BCRYPT_COST`], everything else as it comes.
     ///
     /// # Errors
     /// It is not installed, or does not start.
     pub fn keystone() -> Result<Self, Failure> {
+        let database = MariaDb::shared_database();
         let scratch = tempfile::tempdir()?;
         let folder = scratch.path();
         let address = free_address()?;
         let place = folder.display();
+        let url = database.url.replace("mysql://", "mysql+pymysql://");
         let config = format!(
-            "[DEFAULT]\nlog_file = {place}/keystone.log\n[database]\nconnection = sqlite:///{place}/keystone.sqlite\n\
+            "[DEFAULT]\nlog_file = {place}/keystone.log\n[database]\nconnection = {url}?charset=utf8\n\
              [fernet_tokens]\nkey_repository = {place}/fernet\n[credential]\nkey_repository = {place}/credential\n\
              [identity]\npassword_hash_algorithm = bcrypt\npassword_hash_rounds = {BCRYPT_COST}\n"
         );
@@ -97,20 +115,20 @@ impl ApiServer {
         command.args(["--processes", "1", "--threads", "1", "--die-on-term", "--disable-logging"]);
         command.args(["--add-header", "Connection: close"]).env("OS_KEYSTONE_CONFIG_DIR", folder);
         command.env("OS_KEYSTONE_CONFIG_FILES", "keystone.conf");
-        Self::spawn("keystone", command, address, scratch)
+        Self::spawn("keystone", command, address, (scratch, Some(database)))
     }
 
     fn spawn(
         name: &'static str,
         mut command: Command,
         address: SocketAddr,
-        scratch: tempfile::TempDir,
+        (scratch, database): (tempfile::TempDir, Option<TestDatabase>),
     ) -> Result<Self, Failure> {
         pin(Core::Backend)?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         pin(Core::Frontend)?;
         let child = child.map_err(|error| Failure::new(format!("cannot start {command:?}: {error}")))?;
-        let server = Self { address, child, _scratch: scratch };
+        let server = Self { address, child, _scratch: scratch, _database: database };
         http::wait_listening(address)?;
         let start = Instant::now();
         while server.login().is_err() {

@@ -7,7 +7,7 @@ use super::identity::{ROUNDS, loaded};
 use crate::http::{Client, Request};
 use crate::measure::{Failure, Run, resident_mib};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::ApiServer;
+use crate::servers::{ApiServer, Database};
 use crate::target::Target;
 
 const IMAGES: usize = 1000;
@@ -16,7 +16,7 @@ const REST: Duration = Duration::from_secs(3);
 
 /// `GET /v2/images?limit=1000` of a thousand images.
 pub fn thousand_images(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let server = ApiServer::ours("")?;
+    let server = ApiServer::ours(Database::Sqlite, "")?;
     let token = server.login()?;
     let headers = [("X-Auth-Token", token.as_str())];
     let mut client = Client::new(server.address);
@@ -56,7 +56,7 @@ pub fn thousand_images(name: &'static str, target: Target) -> Result<Report<'sta
 pub fn idle_memory(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
     let (mut mine, mut theirs) = (Participant::new("ours"), Participant::new("Keystone alone, one worker"));
     for _ in 0..3 {
-        let (ours, keystone) = (ApiServer::ours("")?, ApiServer::keystone()?);
+        let (ours, keystone) = (ApiServer::ours(Database::Sqlite, "")?, ApiServer::keystone()?);
         for (server, participant) in [(&ours, &mut mine), (&keystone, &mut theirs)] {
             server.login()?;
             thread::sleep(REST);

@@ -6,7 +6,7 @@ use crate::http::{self, Client, Request};
 use crate::local_cloud;
 use crate::measure::{Failure, Run, cpu_time};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::ApiServer;
+use crate::servers::{ApiServer, Database};
 use crate::target::Target;
 
 /// Of one run of one participant.
@@ -58,7 +58,7 @@ fn beside_keystone(
     work: String,
     request: impl Fn(&ApiServer) -> Result<Request, Failure>,
 ) -> Result<Report<'static>, Failure> {
-    let (ours, keystone) = (ApiServer::ours("")?, ApiServer::keystone()?);
+    let (ours, keystone) = (ApiServer::ours(Database::MariaDb, "")?, ApiServer::keystone()?);
     keystone.take_catalog_of(&ours)?;
     let requests = [request(&ours)?, request(&keystone)?];
     let sizes = [endpoints(&ours, &requests[0])?, endpoints(&keystone, &requests[1])?];
@@ -102,7 +102,7 @@ pub(super) fn loaded(server: &ApiServer, request: &Request, connections: usize) 
 /// From a token to its bearer inside a process, as every service of ours does with every request; beside asking over
 /// HTTP, and beside the cryptography alone.
 pub fn validate_in_process(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let server = ApiServer::ours("")?;
+    let server = ApiServer::ours(Database::Sqlite, "")?;
     let token = server.login()?;
     let headers = [("X-Auth-Token", token.as_str()), ("X-Subject-Token", token.as_str())];
     let request = Request::new("GET", "/v3/auth/tokens?nocatalog", &headers, "", 200);

@@ -10,7 +10,7 @@ use crate::backend::{Core, pin};
 use crate::http::{self, Client, Request};
 use crate::measure::{Failure, Run, cpu_time, own_cpu_time};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::{ApiServer, BCRYPT_COST, PASSWORD};
+use crate::servers::{ApiServer, BCRYPT_COST, Database, PASSWORD};
 use crate::target::Target;
 
 /// Logins under way; enough that one always waits for the hash.
@@ -22,7 +22,8 @@ const PACE: Duration = Duration::from_millis(10);
 
 /// Logins with the hash that Keystone uses, beside Keystone and the hash in a loop.
 pub fn bcrypt(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let ours = ApiServer::ours(&format!("password_hash = 'bcrypt'\nbcrypt_cost = {BCRYPT_COST}"))?;
+    let settings = format!("password_hash = 'bcrypt'\nbcrypt_cost = {BCRYPT_COST}");
+    let ours = ApiServer::ours(Database::MariaDb, &settings)?;
     let peer = ApiServer::keystone()?;
     let names = ["ours, bcrypt", "Keystone, bcrypt, one worker", "bcrypt alone"];
     by_password(name, target, [&ours, &peer], PasswordHashing::Bcrypt { cost: BCRYPT_COST }, names)
@@ -30,7 +31,7 @@ pub fn bcrypt(name: &'static str, target: Target) -> Result<Report<'static>, Fai
 
 /// The same with our own hash; the peer hashes with its own.
 pub fn argon2id(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let (ours, peer) = (ApiServer::ours("")?, ApiServer::keystone()?);
+    let (ours, peer) = (ApiServer::ours(Database::MariaDb, "")?, ApiServer::keystone()?);
     let names = ["ours, argon2id", "Keystone, bcrypt, one worker", "argon2id alone"];
     by_password(name, target, [&ours, &peer], PasswordHashing::Argon2id, names)
 }
@@ -79,7 +80,7 @@ fn hash_here(hashing: PasswordHashing) -> Result<Run, Failure> {
 
 /// What others feel of a flood of logins: validation, alone and while 64 passwords are being hashed or wait for it.
 pub fn queued(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let server = ApiServer::ours("")?;
+    let server = ApiServer::ours(Database::Sqlite, "")?;
     let token = server.login()?;
     let headers = [("X-Auth-Token", token.as_str()), ("X-Subject-Token", token.as_str())];
     let request = Request::new("GET", "/v3/auth/tokens", &headers, "", 200);

@@ -37,7 +37,7 @@ pub fn router(core: Core) -> Router {
 fn services(novnc: Option<&Path>) -> Routes {
     let routes = Routes::new()
         .route("/", get(identity::discovery::versions).public().status(300))
-        .route("/healthz", get(http::health::healthz).public())
+        .route("/healthz", get(http::health::healthz).public().gives("text/plain"))
         .merge(identity::routes())
         .alias("/identity", identity::routes().route("/", get(identity::discovery::versions).public()))
         .nest("/image", image::routes())

@@ -22,8 +22,11 @@ const WIDE_NAMES_SINCE: u16 = 92;
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .route("/os-keypairs", get(list).post(create).takes(SchemaOf::of::<CreateKeyPair>().under("keypair")))
-        .route("/os-keypairs/{name}", get(show).delete(delete))
+        .route(
+            "/os-keypairs",
+            get(list).post(create).or_status(200).takes(SchemaOf::of::<CreateKeyPair>().under("keypair")),
+        )
+        .route("/os-keypairs/{name}", get(show).delete(delete).or_status(202))
 }
 
 fn view(keypair: KeyPair) -> KeyPairView {
