@@ -29,6 +29,15 @@ pub struct ApiServer {
     _database: Option<TestDatabase>,
 }
 
+/// Whether Keystone keeps what it read.
+#[derive(Clone, Copy, Debug)]
+pub enum Caching {
+    /// As the distribution's package comes: for the length of one request.
+    OneRequest,
+    /// In its process, for the ten minutes that are Keystone's default.
+    InMemory,
+}
+
 /// What our controller keeps its state in.
 #[derive(Clone, Copy, Debug)]
 pub enum Database {
@@ -86,17 +95,21 @@ impl ApiServer {
     ///
     /// # Errors
     /// It is not installed, or does not start.
-    pub fn keystone() -> Result<Self, Failure> {
+    pub fn keystone(caching: Caching) -> Result<Self, Failure> {
         let database = MariaDb::shared_database();
         let scratch = tempfile::tempdir()?;
         let folder = scratch.path();
         let address = free_address()?;
         let place = folder.display();
         let url = database.url.replace("mysql://", "mysql+pymysql://");
+        let cache = match caching {
+            Caching::OneRequest => "",
+            Caching::InMemory => "[cache]\nbackend = dogpile.cache.memory\n",
+        };
         let config = format!(
             "[DEFAULT]\nlog_file = {place}/keystone.log\n[database]\nconnection = {url}?charset=utf8\n\
              [fernet_tokens]\nkey_repository = {place}/fernet\n[credential]\nkey_repository = {place}/credential\n\
-             [identity]\npassword_hash_algorithm = bcrypt\npassword_hash_rounds = {BCRYPT_COST}\n"
+             [identity]\npassword_hash_algorithm = bcrypt\npassword_hash_rounds = {BCRYPT_COST}\n{cache}"
         );
         let path = folder.join("keystone.conf");
         fs::write(&path, config)?;

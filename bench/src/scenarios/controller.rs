@@ -7,7 +7,7 @@ use super::identity::{ROUNDS, loaded};
 use crate::http::{Client, Request};
 use crate::measure::{Failure, Run, resident_mib};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::{ApiServer, Database};
+use crate::servers::{ApiServer, Caching, Database};
 use crate::target::Target;
 
 const IMAGES: usize = 1000;
@@ -56,7 +56,8 @@ pub fn thousand_images(name: &'static str, target: Target) -> Result<Report<'sta
 pub fn idle_memory(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
     let (mut mine, mut theirs) = (Participant::new("ours"), Participant::new("Keystone alone, one worker"));
     for _ in 0..3 {
-        let (ours, keystone) = (ApiServer::ours(Database::Sqlite, "")?, ApiServer::keystone()?);
+        let (ours, keystone) =
+            (ApiServer::ours(Database::Sqlite, "")?, ApiServer::keystone(Caching::OneRequest)?);
         for (server, participant) in [(&ours, &mut mine), (&keystone, &mut theirs)] {
             server.login()?;
             thread::sleep(REST);

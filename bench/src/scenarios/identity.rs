@@ -6,7 +6,7 @@ use crate::http::{self, Client, Request};
 use crate::local_cloud;
 use crate::measure::{Failure, Run, cpu_time};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::{ApiServer, Database};
+use crate::servers::{ApiServer, Caching, Database};
 use crate::target::Target;
 
 /// Of one run of one participant.
@@ -58,27 +58,33 @@ fn beside_keystone(
     work: String,
     request: impl Fn(&ApiServer) -> Result<Request, Failure>,
 ) -> Result<Report<'static>, Failure> {
-    let (ours, keystone) = (ApiServer::ours(Database::MariaDb, "")?, ApiServer::keystone()?);
-    keystone.take_catalog_of(&ours)?;
-    let requests = [request(&ours)?, request(&keystone)?];
-    let sizes = [endpoints(&ours, &requests[0])?, endpoints(&keystone, &requests[1])?];
-    if sizes[0] != sizes[1] {
+    let ours = ApiServer::ours(Database::MariaDb, "")?;
+    let servers = [ApiServer::keystone(Caching::OneRequest)?, ApiServer::keystone(Caching::InMemory)?];
+    for keystone in &servers {
+        keystone.take_catalog_of(&ours)?;
+    }
+    let [keystone, caching] = servers;
+    let servers = [ours, keystone, caching];
+    let names = ["ours", "Keystone, one worker", "Keystone, one worker, caching in memory"];
+    let mut participants = names.map(Participant::new);
+    let (mut requests, mut sizes) = (Vec::new(), Vec::new());
+    for server in &servers {
+        let request = request(server)?;
+        sizes.push(endpoints(server, &request)?);
+        http::load(server.address, &request, CONNECTIONS, WARM_UP)?;
+        requests.push(request);
+    }
+    if sizes.iter().any(|size| *size != sizes[0]) {
         return Err(Failure::new(format!("catalogs of {sizes:?} endpoints: the answers are not alike")));
     }
-    let mut participants = [Participant::new("ours"), Participant::new("Keystone, one worker")];
-    for (server, request) in [&ours, &keystone].into_iter().zip(&requests) {
-        http::load(server.address, request, CONNECTIONS, WARM_UP)?;
-    }
     for _ in 0..ROUNDS {
-        for ((server, request), participant) in
-            [&ours, &keystone].into_iter().zip(&requests).zip(&mut participants)
-        {
+        for ((server, request), participant) in servers.iter().zip(&requests).zip(&mut participants) {
             participant.runs.push(loaded(server, request, CONNECTIONS)?);
         }
     }
-    let [ours, peer] = participants;
-    let work = format!("{work} {} endpoints in the answer.", sizes[0]);
-    Ok(Report { name, work, figure: Figure::Rate, ours, peer, second_peer: None, limit: None, target })
+    let [ours, peer, second_peer] = participants;
+    let (work, second_peer) = (format!("{work} {} endpoints in the answer.", sizes[0]), Some(second_peer));
+    Ok(Report { name, work, figure: Figure::Rate, ours, peer, second_peer, limit: None, target })
 }
 
 /// How many endpoints the answer lists.

@@ -10,7 +10,7 @@ use crate::backend::{Core, pin};
 use crate::http::{self, Client, Request};
 use crate::measure::{Failure, Run, cpu_time, own_cpu_time};
 use crate::report::{Figure, Participant, Report};
-use crate::servers::{ApiServer, BCRYPT_COST, Database, PASSWORD};
+use crate::servers::{ApiServer, BCRYPT_COST, Caching, Database, PASSWORD};
 use crate::target::Target;
 
 /// Logins under way; enough that one always waits for the hash.
@@ -24,14 +24,14 @@ const PACE: Duration = Duration::from_millis(10);
 pub fn bcrypt(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
     let settings = format!("password_hash = 'bcrypt'\nbcrypt_cost = {BCRYPT_COST}");
     let ours = ApiServer::ours(Database::MariaDb, &settings)?;
-    let peer = ApiServer::keystone()?;
+    let peer = ApiServer::keystone(Caching::OneRequest)?;
     let names = ["ours, bcrypt", "Keystone, bcrypt, one worker", "bcrypt alone"];
     by_password(name, target, [&ours, &peer], PasswordHashing::Bcrypt { cost: BCRYPT_COST }, names)
 }
 
 /// The same with our own hash; the peer hashes with its own.
 pub fn argon2id(name: &'static str, target: Target) -> Result<Report<'static>, Failure> {
-    let (ours, peer) = (ApiServer::ours(Database::MariaDb, "")?, ApiServer::keystone()?);
+    let (ours, peer) = (ApiServer::ours(Database::MariaDb, "")?, ApiServer::keystone(Caching::OneRequest)?);
     let names = ["ours, argon2id", "Keystone, bcrypt, one worker", "argon2id alone"];
     by_password(name, target, [&ours, &peer], PasswordHashing::Argon2id, names)
 }

@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &migrations! {
     13 "password rules" "0013_password_rules.sql";
     14 "image task context" "0014_image_task_context.sql";
     15 "bus" "0015_bus.sql";
+    16 "order of images" "0016_image_order.sql";
 };
 
 const HISTORY: &str = "CREATE TABLE IF NOT EXISTS schema_history (number BIGINT NOT NULL, name VARCHAR(255) NOT NULL, \

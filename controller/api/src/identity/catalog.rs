@@ -9,8 +9,8 @@ pub(super) async fn entries(core: &Core, endpoint: &str, bearer: Bearer<'_>) -> 
     Ok(of_bearer(core, endpoint, bearer).await?.into_iter().map(entry).collect())
 }
 
-fn entry(CatalogService { service, endpoints }: CatalogService) -> CatalogEntry {
-    let endpoints = endpoints.into_iter().map(|endpoint| CatalogEndpoint {
+fn entry(service: CatalogService) -> CatalogEntry {
+    let endpoints = service.endpoints.into_iter().map(|endpoint| CatalogEndpoint {
         id: endpoint.id,
         interface: endpoint.interface.as_str(),
         region: endpoint.region_id.clone(),

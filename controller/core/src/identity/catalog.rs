@@ -8,19 +8,29 @@ use updraft_store::Tx;
 use updraft_store::identity::catalog;
 
 use super::endpoint_filter::EndpointFilter;
+use super::url_template::UrlTemplate;
 use super::{access, checks};
 use crate::{Caller, Core, Error, Result};
 
 /// The longest URL of an endpoint, in characters, as in Keystone's schema.
 const MAX_URL_CHARS: usize = 225;
-/// What may stand in an endpoint's URL for something that is known when it is shown.
-const PLACEHOLDERS: [&str; 4] = ["project_id", "tenant_id", "user_id", "public_endpoint"];
 
-/// One service with its endpoints, URLs filled in.
+/// One service with its endpoints, as catalogs show it.
 #[derive(Clone, Debug)]
 pub struct CatalogService {
-    pub service: Service,
-    pub endpoints: Vec<Endpoint>,
+    pub id: String,
+    pub kind: String,
+    pub name: String,
+    pub endpoints: Vec<CatalogEndpoint>,
+}
+
+/// One endpoint, its URL filled in.
+#[derive(Clone, Debug)]
+pub struct CatalogEndpoint {
+    pub id: String,
+    pub interface: Interface,
+    pub region_id: Option<String>,
+    pub url: String,
 }
 
 /// Whose catalog it is.
@@ -39,13 +49,15 @@ pub async fn of_bearer(
 ) -> Result<Vec<CatalogService>> {
     let enabled = enabled(core).await?;
     let shown = bearer.project_id.and_then(|project_id| enabled.filter.of_project(project_id));
-    let filled = enabled.services.iter().map(|CatalogService { service, endpoints }| {
-        let endpoints = endpoints.iter().filter_map(|endpoint| {
+    let filled = enabled.services.iter().map(|(service, endpoints)| {
+        let endpoints = endpoints.iter().filter_map(|(endpoint, template)| {
             let is_shown = shown.as_ref().is_none_or(|shown| shown.contains(endpoint.id.as_str()));
-            let url = is_shown.then(|| filled_in(&endpoint.url, public_endpoint, bearer))??;
-            Some(Endpoint { url, ..endpoint.clone() })
+            let url = is_shown.then(|| template.filled_in(public_endpoint, bearer))??;
+            let (id, region_id) = (endpoint.id.clone(), endpoint.region_id.clone());
+            Some(CatalogEndpoint { id, interface: endpoint.interface, region_id, url })
         });
-        CatalogService { service: service.clone(), endpoints: endpoints.collect() }
+        let (id, kind, name) = (service.id.clone(), service.kind.clone(), service.name.clone());
+        CatalogService { id, kind, name, endpoints: endpoints.collect() }
     });
     Ok(filled.filter(|service| shown.is_none() || !service.endpoints.is_empty()).collect())
 }
@@ -53,7 +65,7 @@ pub async fn of_bearer(
 /// Enabled services with their enabled endpoints, URLs as they were given, and what is tied to projects.
 #[derive(Debug)]
 pub(super) struct Enabled {
-    services: Vec<CatalogService>,
+    services: Vec<(Service, Vec<(Endpoint, UrlTemplate)>)>,
     filter: EndpointFilter,
 }
 
@@ -68,27 +80,16 @@ async fn enabled(core: &Core) -> Result<Arc<Enabled>> {
     let filter = EndpointFilter::read(&mut conn, &all).await?;
     let services = services.into_iter().filter(|service| service.enabled).map(|service| {
         let of_service = all.iter().filter(|endpoint| endpoint.service_id == service.id && endpoint.enabled);
-        CatalogService { endpoints: of_service.cloned().collect(), service }
+        let with_template = |endpoint: &Endpoint| {
+            let template = UrlTemplate::parse(&endpoint.url);
+            (endpoint.clone(), template.unwrap_or_else(|| UrlTemplate::literal(&endpoint.url)))
+        };
+        let endpoints = of_service.map(with_template).collect();
+        (service, endpoints)
     });
     let enabled = Arc::new(Enabled { services: services.collect(), filter });
     core.fresh.catalog.put(epoch, (), &enabled);
     Ok(enabled)
-}
-
-/// A URL with what stands for the project, the user and our own address filled in, in both of Keystone's spellings.
-/// `None` when it needs a project and there is none.
-fn filled_in(template: &str, public_endpoint: &str, bearer: Bearer<'_>) -> Option<String> {
-    let mut url = template.to_owned();
-    let user_id = Some(bearer.user_id);
-    let known = [("project_id", bearer.project_id), ("tenant_id", bearer.project_id), ("user_id", user_id)];
-    for (name, value) in known {
-        for spelling in [format!("$({name})s"), format!("%({name})s")] {
-            if url.contains(&spelling) {
-                url = url.replace(&spelling, value?);
-            }
-        }
-    }
-    Some(url.replace("$(public_endpoint)s", public_endpoint).replace("%%", "%"))
 }
 
 pub async fn create_region(core: &Core, caller: &Caller, region: Region) -> Result<Region> {
@@ -322,29 +323,10 @@ fn check_url(url: &str) -> Result<()> {
     if url.chars().count() > MAX_URL_CHARS {
         return Err(checks::invalid(format!("An endpoint's URL has up to {MAX_URL_CHARS} characters.")));
     }
-    match placeholders_are_known(url) {
-        true => Ok(()),
-        false => Err(checks::invalid(format!("Cannot create an endpoint with an invalid URL: {url}."))),
+    match UrlTemplate::parse(url) {
+        Some(_) => Ok(()),
+        None => Err(checks::invalid(format!("Cannot create an endpoint with an invalid URL: {url}."))),
     }
-}
-
-/// Whether a URL's template can be filled in: `$(name)s` or `%(name)s` with a name that is known, `%%` for `%`.
-fn placeholders_are_known(url: &str) -> bool {
-    let url = url.replace("$(", "%(");
-    let mut rest = url.as_str();
-    while let Some(at) = rest.find('%') {
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('%') {
-            rest = after;
-            continue;
-        }
-        let name = rest.strip_prefix('(').and_then(|rest| rest.split_once(")s"));
-        match name.filter(|(name, _)| PLACEHOLDERS.contains(name)) {
-            Some((_, after)) => rest = after,
-            None => return false,
-        }
-    }
-    true
 }
 
 /// Keystone answers 400, not 404, when what an endpoint refers to does not exist.
@@ -366,7 +348,7 @@ async fn check_endpoint_parties(tx: &mut Tx, endpoint: &Endpoint, makes_region: 
 
 #[cfg(test)]
 mod tests {
-    use super::{Bearer, check_url, filled_in};
+    use super::check_url;
 
     #[test]
     fn a_template_that_cannot_be_filled_in_is_refused() {
@@ -389,17 +371,5 @@ mod tests {
         ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn urls_are_filled_in_or_left_out() {
-        let filled = |template: &str, project_id: Option<&str>| {
-            filled_in(template, "http://cloud:1", Bearer { user_id: "u", project_id })
-        };
-        let volume = filled("$(public_endpoint)s/volume/v3/%(tenant_id)s", Some("p"));
-        assert_eq!(volume.as_deref(), Some("http://cloud:1/volume/v3/p"));
-        assert_eq!(filled("http://x/$(project_id)s", None), None);
-        assert_eq!(filled("http://x/v2.1/100%%", None).as_deref(), Some("http://x/v2.1/100%"));
-        assert_eq!(filled("http://x/%(user_id)s", None).as_deref(), Some("http://x/u"));
     }
 }

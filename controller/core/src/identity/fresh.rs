@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use updraft_model::identity::ServiceProvider;
 
 use super::catalog::Enabled;
-use super::live::{LiveToken, Standing};
+use super::live::{LiveStanding, Standing};
 use super::login::Named;
 
 /// Answers kept of one kind. One more starts again from nothing: an attacker's many tokens cost time, not memory.
@@ -24,7 +24,7 @@ const MAX_ENTRIES: usize = 16_384;
 #[derive(Debug, Default)]
 pub struct FreshIdentity {
     /// Whose tokens are alive.
-    pub(super) standings: Fresh<Standing, LiveToken>,
+    pub(super) standings: Fresh<Standing, LiveStanding>,
     /// Whether a token was revoked, by its audit id.
     pub(super) revoked: Fresh<String, bool>,
     pub(super) catalog: Fresh<(), Enabled>,

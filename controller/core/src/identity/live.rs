@@ -1,5 +1,6 @@
 //! A token that is alive, with everything that it stands for right now.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use updraft_model::Timestamp;
@@ -13,21 +14,37 @@ use super::{compliance, effective, trust};
 use crate::config::SecurityCompliance;
 use crate::{AppCredentialRef, Caller, Core, Policy, Result, TrustRef};
 
-/// See the module.
+/// See the module. Whoever looks at it sees what it stands on.
 #[derive(Clone, Debug)]
 pub struct LiveToken {
     pub claims: Claims,
+    standing: Arc<LiveStanding>,
+}
+
+impl Deref for LiveToken {
+    type Target = LiveStanding;
+
+    fn deref(&self) -> &LiveStanding {
+        &self.standing
+    }
+}
+
+/// What a token stands on, looked up; shared by all tokens of the same [`Standing`].
+#[derive(Clone, Debug)]
+pub struct LiveStanding {
     pub user: User,
     pub user_domain: Domain,
     pub scope: LiveScope,
     pub grant: LiveGrant,
     /// Effective on the scope; empty when unscoped.
     pub roles: Vec<Role>,
+    /// When the token was issued for which all this was looked up, in microseconds of the epoch of Unix.
+    issued_at_us: i64,
     /// When one of the users whom it stands on counts as disabled for being away, unless that one logs in before.
     pub(super) idle_at: Option<Timestamp>,
 }
 
-/// The scope of a [`LiveToken`], looked up.
+/// The scope of a [`LiveStanding`].
 #[allow(clippy::large_enum_variant, reason = "nearly all are of a project")]
 #[derive(Clone, Debug)]
 pub enum LiveScope {
@@ -37,7 +54,7 @@ pub enum LiveScope {
     System,
 }
 
-/// The grant of a [`LiveToken`], looked up.
+/// The grant of a [`LiveStanding`].
 #[derive(Clone, Debug)]
 pub enum LiveGrant {
     Own,
@@ -46,13 +63,12 @@ pub enum LiveGrant {
     Federated(Federated),
 }
 
-impl LiveToken {
+impl LiveStanding {
     pub fn is_scoped(&self) -> bool {
         !matches!(self.scope, LiveScope::Unscoped)
     }
 
-    /// Whether a token with these claims, of the same standing and in the same epoch, is alive because this one is:
-    /// what cuts tokens off cuts off those issued before some time, so a later one outlives an earlier one. A login
+    /// Whether a token with these claims is alive in the same epoch because this was looked up for another: what cuts tokens off cuts off those issued before some time, so a later one outlives an earlier one. A login
     /// starts no epoch: who has been away for too long as far as is known here may have come back meanwhile.
     fn speaks_for(&self, claims: &Claims, at: Timestamp, now: Timestamp) -> bool {
         let ends_at = match &self.grant {
@@ -60,62 +76,63 @@ impl LiveToken {
             LiveGrant::Trust(trust) => trust.expires_at,
             LiveGrant::ApplicationCredential(credential) => credential.expires_at,
         };
-        claims.issued_at_us >= self.claims.issued_at_us
+        claims.issued_at_us >= self.issued_at_us
             && ends_at.is_none_or(|end| at < end)
             && self.idle_at.is_none_or(|end| now < end)
     }
+}
 
+impl LiveToken {
     /// What the use cases need to know of its bearer.
     pub fn into_caller(self, policy: Policy, request_id: &str) -> Caller {
-        let system_scope = matches!(self.scope, LiveScope::System);
-        let (project, domain_id) = match self.scope {
+        let Self { claims, standing } = self;
+        let system_scope = matches!(standing.scope, LiveScope::System);
+        let (project, domain_id) = match &standing.scope {
             LiveScope::Unscoped | LiveScope::System => (None, None),
             LiveScope::Project { project, .. } => (Some(project), None),
-            LiveScope::Domain(domain) => (None, Some(domain.id)),
+            LiveScope::Domain(domain) => (None, Some(domain.id.clone())),
         };
-        let project_domain_id = project.as_ref().map(|project| project.domain_id.clone());
-        let (project_id, project_name) = project.map(|project| (project.id, project.name)).unzip();
         let (mut trust, mut application_credential, mut federated_groups) = (None, None, Vec::new());
-        match self.grant {
+        match &standing.grant {
             LiveGrant::Own => {}
             LiveGrant::Trust(found) => trust = Some(trust_ref(found)),
             LiveGrant::ApplicationCredential(found) => application_credential = Some(credential_ref(found)),
-            LiveGrant::Federated(found) => federated_groups = found.group_ids,
+            LiveGrant::Federated(found) => federated_groups.clone_from(&found.group_ids),
         }
         Caller {
-            user_id: self.user.id,
-            user_name: self.user.name,
-            user_domain_id: self.user.domain_id,
-            project_id,
-            project_name,
-            project_domain_id,
+            user_id: standing.user.id.clone(),
+            user_name: standing.user.name.clone(),
+            user_domain_id: standing.user.domain_id.clone(),
+            project_id: project.map(|project| project.id.clone()),
+            project_name: project.map(|project| project.name.clone()),
+            project_domain_id: project.map(|project| project.domain_id.clone()),
             domain_id,
             system_scope,
             trust,
             application_credential,
             federated_groups,
-            roles: self.roles.into_iter().map(|role| role.name).collect(),
-            audit_id: self.claims.audit_ids.into_iter().next().unwrap_or_default(),
+            roles: standing.roles.iter().map(|role| role.name.clone()).collect(),
+            audit_id: claims.audit_ids.into_iter().next().unwrap_or_default(),
             request_id: request_id.to_owned(),
             policy,
         }
     }
 }
 
-fn trust_ref(trust: Trust) -> TrustRef {
+fn trust_ref(trust: &Trust) -> TrustRef {
     TrustRef {
-        id: trust.id,
-        trustor_user_id: trust.trustor_user_id,
-        trustee_user_id: trust.trustee_user_id,
+        id: trust.id.clone(),
+        trustor_user_id: trust.trustor_user_id.clone(),
+        trustee_user_id: trust.trustee_user_id.clone(),
         impersonation: trust.impersonation,
     }
 }
 
-fn credential_ref(credential: ApplicationCredential) -> AppCredentialRef {
+fn credential_ref(credential: &ApplicationCredential) -> AppCredentialRef {
     AppCredentialRef {
-        id: credential.id,
+        id: credential.id.clone(),
         restricted: !credential.unrestricted,
-        access_rules: credential.access_rules,
+        access_rules: credential.access_rules.clone(),
     }
 }
 
@@ -129,15 +146,15 @@ pub(super) async fn look_up(core: &Core, claims: Claims, at: Timestamp) -> Resul
     if let Some(kept) = core.fresh.standings.get(epoch, &standing)
         && kept.speaks_for(&claims, at, now)
     {
-        return Ok(Some(LiveToken { claims, ..LiveToken::clone(&kept) }));
+        return Ok(Some(LiveToken { claims, standing: kept }));
     }
     let rules = &core.config.security_compliance;
     let look = Look { issued: Timestamp(claims.issued_at_us), at, now, rules };
-    let found = resolve(&mut core.read().await?, claims, look).await?;
+    let found = resolve(&mut core.read().await?, &claims, look).await?.map(Arc::new);
     if let Some(live) = &found {
-        core.fresh.standings.put(epoch, standing, &Arc::new(live.clone()));
+        core.fresh.standings.put(epoch, standing, live);
     }
-    Ok(found)
+    Ok(found.map(|standing| LiveToken { claims, standing }))
 }
 
 /// How a token is looked at.
@@ -153,12 +170,12 @@ pub(super) struct Look<'a> {
 /// Looks up what the claims stand for. `None` when the user, the scope or the grant is gone, disabled or expired, when
 /// the user has been away for too long, when one of them was cut off after the token was issued, or when no role is
 /// left.
-async fn resolve(conn: &mut Conn, claims: Claims, look: Look<'_>) -> Result<Option<LiveToken>> {
-    let issued = look.issued;
+async fn resolve(conn: &mut Conn, claims: &Claims, look: Look<'_>) -> Result<Option<LiveStanding>> {
+    let (issued, issued_at_us) = (look.issued, claims.issued_at_us);
     let Some(found) = live_user(conn, &claims.user_id, look).await? else { return Ok(None) };
     let LiveUser { user, domain: user_domain, idle_at } = found;
     let Some(scope) = live_scope(conn, &claims.scope, issued).await? else { return Ok(None) };
-    let Some((grant, others_idle_at)) = live_grant(conn, &claims, look).await? else { return Ok(None) };
+    let Some((grant, others_idle_at)) = live_grant(conn, claims, look).await? else { return Ok(None) };
     let idle_at = idle_at.into_iter().chain(others_idle_at).min();
     let target = match &scope {
         LiveScope::Unscoped => None,
@@ -168,14 +185,14 @@ async fn resolve(conn: &mut Conn, claims: Claims, look: Look<'_>) -> Result<Opti
     };
     let Some(target) = target else {
         let roles = Vec::new();
-        return Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles, idle_at }));
+        return Ok(Some(LiveStanding { user, user_domain, scope, grant, roles, issued_at_us, idle_at }));
     };
     let revoked_until = revocation::scope_revoked_until(conn, &user.id, target.id()).await?;
     let roles = granted_roles(conn, &user.id, &grant, &target).await?;
     if roles.is_empty() || revoked_until.is_some_and(|until| issued <= until) {
         return Ok(None);
     }
-    Ok(Some(LiveToken { claims, user, user_domain, scope, grant, roles, idle_at }))
+    Ok(Some(LiveStanding { user, user_domain, scope, grant, roles, issued_at_us, idle_at }))
 }
 
 /// A user that may act.

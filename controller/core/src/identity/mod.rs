@@ -10,6 +10,7 @@ mod delegation;
 mod password_regex;
 mod signature;
 mod totp;
+mod url_template;
 
 pub mod application_credential;
 pub mod assignment;

@@ -172,6 +172,19 @@ fn container(image: &Image) -> Option<&'static str> {
 }
 
 impl ImageQuery {
+    /// The direction, where the order is that of age, and of ids among images of the same age.
+    pub fn by_age(&self) -> Option<SortDirection> {
+        let is_by_age = match self.order.as_slice() {
+            [] => true,
+            [(key, direction)] => *key == SortKey::CreatedAt && *direction == self.tie,
+            [(first, one), (second, other)] => {
+                (*first, *second) == (SortKey::CreatedAt, SortKey::Id) && *one == *other
+            }
+            _ => false,
+        };
+        is_by_age.then(|| self.order.first().map_or(self.tie, |(_, direction)| *direction))
+    }
+
     /// The page that the query asks for, and whether more follow. `None` when the marker is not among the
     /// images; it may be one that the filters leave out (by now).
     pub fn apply(&self, images: Vec<Image>) -> Option<(Vec<Image>, bool)> {
@@ -188,7 +201,8 @@ impl ImageQuery {
         Some((page, more))
     }
 
-    fn takes(&self, image: &Image) -> bool {
+    /// Whether the image is one of those that are asked for, wherever it stands in their order.
+    pub fn takes(&self, image: &Image) -> bool {
         let size = image.size_bytes();
         self.one_of.iter().all(|(attribute, values)| {
             value_of(image, attribute).is_some_and(|value| values.contains(&value))
@@ -288,6 +302,21 @@ mod tests {
         let after_another = ImageQuery { marker: Some("2".into()), ..by_name.clone() };
         assert_eq!(ids(&after_another).unwrap().0, ["1"], "the marker need not be on the list itself");
         assert!(ids(&ImageQuery { marker: Some("1".into()), ..by_name }).unwrap().0.is_empty());
+    }
+
+    #[test]
+    fn what_order_is_that_of_age() {
+        use SortDirection::{Ascending, Descending};
+        let by_age = |order: &[(SortKey, SortDirection)], tie| {
+            ImageQuery { order: order.to_vec(), tie, ..query(9) }.by_age()
+        };
+        assert_eq!(query(9).by_age(), Some(Descending));
+        assert_eq!(by_age(&[], Ascending), Some(Ascending));
+        assert_eq!(by_age(&[(SortKey::CreatedAt, Ascending)], Ascending), Some(Ascending));
+        assert_eq!(by_age(&[(SortKey::CreatedAt, Ascending)], Descending), None, "ids the other way around");
+        let both = [(SortKey::CreatedAt, Ascending), (SortKey::Id, Ascending)];
+        assert_eq!(by_age(&both, Descending), Some(Ascending));
+        assert_eq!(by_age(&[(SortKey::UpdatedAt, Descending)], Descending), None);
     }
 
     #[test]

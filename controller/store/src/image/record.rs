@@ -141,30 +141,70 @@ pub async fn list_all(conn: &mut Conn) -> Result<Vec<Image>, StoreError> {
     Select::new(SELECT).order("id", None).fetch(conn).await?.iter().map(from_row).collect()
 }
 
-/// What belongs in a project's lists: its own, public ones, and those offered to it with this member status
-/// (`None`: any); community images only when asked for.
-pub async fn list_for_project(
-    conn: &mut Conn,
-    project_id: &str,
-    member_status: Option<MemberStatus>,
-    with_community: bool,
-) -> Result<Vec<Image>, StoreError> {
+/// Whose list of images.
+#[derive(Clone, Copy, Debug)]
+pub enum ListOf<'a> {
+    /// Everything there is.
+    Cloud,
+    /// What belongs in a project's lists: its own, public ones, and those offered to it with this member status (`None`:
+    /// any); community images only when asked for.
+    Project { id: &'a str, member_status: Option<MemberStatus>, with_community: bool },
+}
+
+fn select(of: ListOf<'_>) -> Select {
+    let ListOf::Project { id, member_status, with_community } = of else { return Select::new(SELECT) };
     let offered = "visibility = 'shared' AND id IN (SELECT image_id FROM image_members WHERE member_id = ";
-    let rows = Select::new(SELECT)
+    Select::new(SELECT)
         .and_raw("(owner = ")
-        .bind(project_id)
+        .bind(id)
         .raw(" OR visibility = 'public' OR (visibility = 'community' AND ")
         .bind(with_community)
         .raw(") OR (")
         .raw(offered)
-        .bind(project_id)
+        .bind(id)
         .raw(" AND (")
         .bind(member_status.map(MemberStatus::as_str))
         .raw(" IS NULL OR status = ")
         .bind(member_status.map(MemberStatus::as_str))
         .raw("))))")
-        .order("id", None)
-        .fetch(conn)
-        .await?;
-    rows.iter().map(from_row).collect()
+}
+
+/// All images of a list, in no order.
+pub async fn list(conn: &mut Conn, of: ListOf<'_>) -> Result<Vec<Image>, StoreError> {
+    select(of).fetch(conn).await?.iter().map(from_row).collect()
+}
+
+/// An image, when it is on a list.
+pub async fn get_listed(conn: &mut Conn, of: ListOf<'_>, id: &str) -> Result<Option<Image>, StoreError> {
+    let rows = select(of).and_eq("id", Some(id)).fetch(conn).await?;
+    rows.first().map(from_row).transpose()
+}
+
+/// The next `count` images of a list by age and then by id, both from the newest or both from the oldest on; of those
+/// that come after `last`.
+pub async fn list_by_age(
+    conn: &mut Conn,
+    of: ListOf<'_>,
+    newest_first: bool,
+    last: Option<&Image>,
+    count: u32,
+) -> Result<Vec<Image>, StoreError> {
+    let mut rows = select(of);
+    if let Some(last) = last {
+        let (older, or_alike) = match newest_first {
+            true => ("(created_at < ", " AND id < "),
+            false => ("(created_at > ", " AND id > "),
+        };
+        let at = last.created_at.0;
+        rows = rows
+            .and_raw(older)
+            .bind(at)
+            .raw(" OR (created_at = ")
+            .bind(at)
+            .raw(or_alike)
+            .bind(&last.id)
+            .raw("))");
+    }
+    let order = if newest_first { "created_at DESC, id DESC" } else { "created_at, id" };
+    rows.order(order, Some(count)).fetch(conn).await?.iter().map(from_row).collect()
 }

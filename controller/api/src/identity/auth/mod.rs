@@ -76,7 +76,7 @@ pub(super) async fn outcome_answer(
 ) -> Answer {
     match outcome {
         Outcome::Token(token, live) => {
-            let body = view::token(core, endpoint, *live, with_catalog).await?;
+            let body = view::token(core, endpoint, &live, with_catalog).await?;
             Ok((StatusCode::CREATED, token_headers(&token), Json(body)).into_response())
         }
         Outcome::Unfinished(unfinished) => {
@@ -96,7 +96,7 @@ async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<
         knows_access_rules: knows_access_rules(&headers),
     };
     let live = token::show(&call.core, &call.caller, subject, asked).await?;
-    let body = view::token(&call.core, &call.endpoint, live, query.nocatalog.is_none()).await?;
+    let body = view::token(&call.core, &call.endpoint, &live, query.nocatalog.is_none()).await?;
     Ok((token_headers(subject), Json(body)).into_response())
 }
 

@@ -19,14 +19,14 @@ pub(super) fn routes() -> Routes {
 /// The token goes into `X-Subject-Token`.
 async fn for_ec2(call: Call, Body(request): Body<wire::SignedRequest>) -> Answer {
     let (token, live) = ec2::authenticate(&call.core, &call.caller, Front::Ec2, signed(request)?).await?;
-    let body = view::token(&call.core, &call.endpoint, live, true).await?;
+    let body = view::token(&call.core, &call.endpoint, &live, true).await?;
     Ok((StatusCode::OK, token_headers(&token), Json(body)).into_response())
 }
 
 /// Whose request it is and no token: S3's front door needs no more.
 async fn for_s3(call: Call, Body(request): Body<wire::SignedRequest>) -> Answer {
     let (_token, live) = ec2::authenticate(&call.core, &call.caller, Front::S3, signed(request)?).await?;
-    Ok(Json(view::token(&call.core, &call.endpoint, live, true).await?).into_response())
+    Ok(Json(view::token(&call.core, &call.endpoint, &live, true).await?).into_response())
 }
 
 fn signed(request: wire::SignedRequest) -> Result<SignedRequest, Error> {

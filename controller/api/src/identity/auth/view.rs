@@ -18,7 +18,7 @@ use crate::identity::catalog;
 pub(in crate::identity) async fn token(
     core: &Core,
     endpoint: &str,
-    live: LiveToken,
+    live: &LiveToken,
     with_catalog: bool,
 ) -> Result<TokenBody> {
     let project_id = match &live.scope {
@@ -36,18 +36,19 @@ pub(in crate::identity) async fn token(
         false => None,
     };
     let service_providers = federation::enabled_service_providers(core).await?;
-    let roles = live.roles.into_iter().map(|role| RoleName { id: role.id, name: role.name });
+    let roles = live.roles.iter().map(|role| RoleName { id: role.id.clone(), name: role.name.clone() });
     let roles = is_scoped.then(|| roles.collect());
     let system = matches!(live.scope, LiveScope::System).then_some(TokenSystem { all: true });
-    let (project, domain) = match live.scope {
+    let (project, domain) = match &live.scope {
         LiveScope::Unscoped | LiveScope::System => (None, None),
         LiveScope::Domain(domain) => (None, Some(domain_view(domain))),
         LiveScope::Project { project, domain } => {
-            (Some(TokenProject { domain: domain_view(domain), id: project.id, name: project.name }), None)
+            let (id, name) = (project.id.clone(), project.name.clone());
+            (Some(TokenProject { domain: domain_view(domain), id, name }), None)
         }
     };
     let (mut trust, mut application_credential, mut federated) = (None, None, None);
-    match live.grant {
+    match &live.grant {
         LiveGrant::Own => {}
         LiveGrant::Trust(found) => trust = Some(trust_view(found)),
         LiveGrant::ApplicationCredential(found) => application_credential = Some(app_credential_view(found)),
@@ -55,9 +56,9 @@ pub(in crate::identity) async fn token(
     }
     let expiry = live.user.password.as_ref().and_then(|password| password.expires_at);
     let user = TokenUser {
-        domain: domain_view(live.user_domain),
-        id: live.user.id,
-        name: live.user.name,
+        domain: domain_view(&live.user_domain),
+        id: live.user.id.clone(),
+        name: live.user.name.clone(),
         password_expires_at: federated.is_none().then(|| expiry.map(Timestamp::micros_bare)),
         federation: federated,
     };
@@ -65,7 +66,7 @@ pub(in crate::identity) async fn token(
         token: TokenView {
             methods: live.claims.methods.iter().map(|method| method.as_str()).collect(),
             user,
-            audit_ids: live.claims.audit_ids,
+            audit_ids: live.claims.audit_ids.clone(),
             expires_at: Timestamp(live.claims.expires_at_us).micros_z(),
             issued_at: Timestamp(live.claims.issued_at_us).micros_z(),
             // Keystone leaves it out of a trust's token.
@@ -88,7 +89,7 @@ pub(super) fn receipt(unfinished: Unfinished) -> ReceiptBody {
     ReceiptBody {
         receipt: ReceiptView {
             methods: methods.iter().map(|method| method.as_str()).collect(),
-            user: ReceiptUser { domain: domain_view(user_domain), id: user.id, name: user.name },
+            user: ReceiptUser { domain: domain_view(&user_domain), id: user.id, name: user.name },
             expires_at: expires_at.micros_z(),
             issued_at: issued_at.micros_z(),
         },
@@ -96,32 +97,32 @@ pub(super) fn receipt(unfinished: Unfinished) -> ReceiptBody {
     }
 }
 
-fn domain_view(domain: Domain) -> TokenDomain {
-    TokenDomain { id: domain.id, name: domain.name }
+fn domain_view(domain: &Domain) -> TokenDomain {
+    TokenDomain { id: domain.id.clone(), name: domain.name.clone() }
 }
 
-fn trust_view(trust: Trust) -> TokenTrust {
+fn trust_view(trust: &Trust) -> TokenTrust {
     TokenTrust {
-        id: trust.id,
-        trustor_user: IdRef { id: trust.trustor_user_id },
-        trustee_user: IdRef { id: trust.trustee_user_id },
+        id: trust.id.clone(),
+        trustor_user: IdRef { id: trust.trustor_user_id.clone() },
+        trustee_user: IdRef { id: trust.trustee_user_id.clone() },
         impersonation: trust.impersonation,
     }
 }
 
-fn app_credential_view(credential: ApplicationCredential) -> TokenAppCredential {
-    let rule = |rule: AccessRule| AccessRuleView {
-        id: rule.id,
-        service: rule.service,
-        method: rule.method,
-        path: rule.path,
+fn app_credential_view(credential: &ApplicationCredential) -> TokenAppCredential {
+    let rule = |rule: &AccessRule| AccessRuleView {
+        id: rule.id.clone(),
+        service: rule.service.clone(),
+        method: rule.method.clone(),
+        path: rule.path.clone(),
         links: None,
     };
     TokenAppCredential {
-        id: credential.id,
-        name: credential.name,
+        id: credential.id.clone(),
+        name: credential.name.clone(),
         restricted: !credential.unrestricted,
-        access_rules: credential.access_rules.into_iter().map(rule).collect(),
+        access_rules: credential.access_rules.iter().map(rule).collect(),
     }
 }
 
@@ -130,10 +131,10 @@ fn service_provider_view(provider: &ServiceProvider) -> TokenServiceProvider {
     TokenServiceProvider { id, auth_url, sp_url }
 }
 
-fn federation_view(federated: Federated) -> TokenFederation {
+fn federation_view(federated: &Federated) -> TokenFederation {
     TokenFederation {
-        groups: federated.group_ids.into_iter().map(|id| IdRef { id }).collect(),
-        identity_provider: IdRef { id: federated.idp_id },
-        protocol: IdRef { id: federated.protocol_id },
+        groups: federated.group_ids.iter().map(|id| IdRef { id: id.clone() }).collect(),
+        identity_provider: IdRef { id: federated.idp_id.clone() },
+        protocol: IdRef { id: federated.protocol_id.clone() },
     }
 }

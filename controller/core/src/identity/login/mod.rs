@@ -109,7 +109,7 @@ pub async fn login(core: &Core, login: Login) -> Result<Outcome> {
     if let Some(token) = login.token {
         let live = token::validate(core, &token).await?;
         audit::identify_user(&live.user.id, &live.user.name, &live.user.domain_id);
-        proof.add_token(live)?;
+        proof.add_token(&live)?;
     }
     if let Some(receipt) = login.receipt {
         factors::add_receipt(core, &mut proof, &receipt)?;

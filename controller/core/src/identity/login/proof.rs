@@ -50,24 +50,24 @@ impl Proof {
         self.ends_at_us = Some(self.ends_at_us.map_or(at_us, |old| old.min(at_us)));
     }
 
-    pub fn add_token(&mut self, live: LiveToken) -> Result<()> {
+    pub fn add_token(&mut self, live: &LiveToken) -> Result<()> {
         for method in &live.claims.methods {
             self.add(live.user.clone(), *method)?;
         }
-        self.add(live.user, Method::Token)?;
+        self.add(live.user.clone(), Method::Token)?;
         self.end_by(live.claims.expires_at_us);
-        self.chain = live.claims.audit_ids.into_iter().next_back();
+        self.chain = live.claims.audit_ids.last().cloned();
         if matches!(live.scope, LiveScope::System) {
             self.source = Some(Source::System);
         }
-        match live.grant {
+        match &live.grant {
             LiveGrant::Own => {}
             LiveGrant::Trust(_) => self.source = Some(Source::Trust),
             LiveGrant::ApplicationCredential(credential) => {
                 self.source = Some(Source::ApplicationCredential);
-                self.application_credential = Some(credential);
+                self.application_credential = Some(credential.clone());
             }
-            LiveGrant::Federated(federated) => self.federated = Some(federated),
+            LiveGrant::Federated(federated) => self.federated = Some(federated.clone()),
         }
         Ok(())
     }

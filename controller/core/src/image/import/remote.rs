@@ -69,10 +69,8 @@ impl RemoteImage {
         };
         let own = core.config.public_endpoint.as_deref().unwrap_or_default();
         let services = catalog::of_bearer(core, own, bearer).await?;
-        let endpoints = services
-            .iter()
-            .filter(|service| service.service.kind == "image")
-            .flat_map(|service| &service.endpoints);
+        let endpoints =
+            services.iter().filter(|service| service.kind == "image").flat_map(|service| &service.endpoints);
         let mut found = endpoints.filter(|endpoint| {
             endpoint.interface == self.interface
                 && endpoint.region_id.as_deref().is_some_and(|id| id.eq_ignore_ascii_case(&self.region))
