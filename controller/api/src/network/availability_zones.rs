@@ -16,8 +16,9 @@ pub(super) fn routes() -> Routes {
 }
 
 async fn list(call: Call, query: ListQuery) -> Answer {
-    call.caller.enforce("get_availability_zone", &Target::own(&call.caller))?;
+    // As in Neutron, a list leaves out what a rule refuses.
+    let is_seen = call.caller.may("get_availability_zone", &Target::own(&call.caller));
     let zone = |resource| json!({"name": AVAILABILITY_ZONE, "resource": resource, "state": "available"});
     let url = format!("{}/network/v2.0/availability_zones", call.endpoint);
-    NAMES.listed(["network", "router"].into_iter().map(zone), &query, &url)
+    NAMES.listed(["network", "router"].into_iter().filter(|_| is_seen).map(zone), &query, &url)
 }

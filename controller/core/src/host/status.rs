@@ -1,4 +1,4 @@
-//! What `updraft status` shows: the hosts, what is on them, and what is under way.
+//! What `GET /host/v1/status` shows: the hosts, what is on them, and what is under way.
 
 use serde::Serialize;
 use updraft_bus::BusStatus;

@@ -18,10 +18,14 @@ pub(super) fn is_admin(caller: &Caller) -> bool {
     caller.policy.is_admin(caller, Service::Network)
 }
 
+/// Whether a rule passes that asks for nothing but who the caller is.
+fn passes(caller: &Caller, rule: &str) -> bool {
+    caller.policy.allows_of(Service::Network, caller, rule, &Target::default())
+}
+
 /// Whether nothing is kept from the caller: an administrator, a service, whoever has access to everything.
 pub(super) fn sees_all(caller: &Caller) -> bool {
-    let passes = |rule| caller.policy.allows_of(Service::Network, caller, rule, &Target::default());
-    is_admin(caller) || passes("service_api") || passes("context_with_global_access")
+    is_admin(caller) || passes(caller, "service_api") || passes(caller, "context_with_global_access")
 }
 
 /// Whether what this project has is the caller's to see.
@@ -29,7 +33,8 @@ pub(super) fn reaches(caller: &Caller, project_id: &str) -> bool {
     caller.project_id.as_deref() == Some(project_id) || sees_all(caller)
 }
 
-/// The project that a new resource belongs to: the caller's own, or the one that an administrator or a service names.
+/// The project that a new resource belongs to: the caller's own, or the one that is named by an administrator, a
+/// service, or whoever else may.
 pub(super) fn owner_of_new(caller: &Caller, requested: Option<&str>) -> Result<String> {
     let own = caller.project_id.as_deref();
     let Some(named) = requested.filter(|project| !project.is_empty() && Some(*project) != own) else {
@@ -37,7 +42,7 @@ pub(super) fn owner_of_new(caller: &Caller, requested: Option<&str>) -> Result<S
             || bad_request("project_id", "a token of no project makes nothing unless it says for which");
         return own.map(str::to_owned).ok_or_else(none);
     };
-    if is_admin(caller) || caller.is_service() {
+    if is_admin(caller) || passes(caller, "service_api") || passes(caller, "context_can_set_project_id") {
         return Ok(named.to_owned());
     }
     let message = "Specifying 'project_id' other than the authenticated project in request is not allowed for the \

@@ -67,12 +67,14 @@ pub async fn usage(core: &Core, caller: &Caller, project_id: &str) -> Result<BTr
     Ok(usage)
 }
 
-/// The projects whose limits were set.
+/// The projects whose limits were set: all for an administrator, the own one for who may see its limits.
 pub async fn list(core: &Core, caller: &Caller) -> Result<Vec<(String, BTreeMap<String, i64>)>> {
-    caller.enforce("get_quota", &Target::default())?;
+    caller.enforce("get_quota", &Target::own(caller))?;
     let mut conn = core.read().await?;
+    let mut projects = quota::projects(&mut conn).await?;
+    projects.retain(|project| caller.may("get_quota", &Target::of_project(project)));
     let mut quotas = Vec::new();
-    for project in quota::projects(&mut conn).await? {
+    for project in projects {
         let limits = limits(&mut conn, &project).await?;
         quotas.push((project, limits));
     }

@@ -161,6 +161,10 @@ async fn what_is_shared_is_seen_but_not_owned() {
     let subnet = net.cloud.post("/network/v2.0/subnets", &net.admin, body).await.text("/subnet/id");
     assert_eq!(net.get(&format!("subnets/{subnet}")).await.status, StatusCode::OK);
     net.port(&office).await;
+    let (_, _, reader) = net.cloud.tenant("readers", "reader").await;
+    let body = json!({"port": {"network_id": office}});
+    let plugged = net.cloud.post("/network/v2.0/ports", &reader, body).await;
+    assert_eq!(refusal(&plugged).0, 403, "who only reads makes nothing");
     for chosen in [
         json!({"fixed_ips": [{"ip_address": "10.7.0.1"}]}),
         json!({"mac_address": "fa:16:3e:00:00:01"}),
