@@ -112,7 +112,7 @@ TEXT
 
 install_boot_loader() {
     timeout $boot_loader_limit_s qemu-system-x86_64 -nodefaults -no-user-config -display none -no-reboot \
-        -machine q35 -accel kvm -accel tcg -cpu Nehalem -smp 2 -m 512 -serial "file:$work/console" \
+        -machine q35 -accel tcg -cpu Nehalem -smp 2 -m 512 -serial "file:$work/console" \
         -drive "file=$work/disk.raw,format=raw,if=virtio,cache=unsafe" -kernel "$work/vmlinuz" -initrd "$work/initrd" \
         -append "root=UUID=$root_uuid ro console=ttyS0 quiet init=/usr/local/sbin/install-boot-loader" >"$log" 2>&1 ||
         { tail -n 20 "$log" "$work/console" >&2; die "the machine that installs the boot loader failed"; }

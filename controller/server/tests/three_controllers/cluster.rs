@@ -202,7 +202,9 @@ impl Cluster {
         let response = sent.send().await.ok()?;
         let status = response.status();
         let bytes = response.bytes().await.ok()?;
-        Some((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+        // Faults of images are pages of HTML.
+        let text = || String::from_utf8_lossy(&bytes).into_owned().into();
+        Some((status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())))
     }
 
     /// Asks until somebody answers for sure.
