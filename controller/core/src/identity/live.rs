@@ -68,8 +68,9 @@ impl LiveStanding {
         !matches!(self.scope, LiveScope::Unscoped)
     }
 
-    /// Whether a token with these claims is alive in the same epoch because this was looked up for another: what cuts tokens off cuts off those issued before some time, so a later one outlives an earlier one. A login
-    /// starts no epoch: who has been away for too long as far as is known here may have come back meanwhile.
+    /// Whether a token with these claims is alive in the same epoch because this was looked up for another: what cuts
+    /// tokens off cuts off those issued before some time, so a later one outlives an earlier one. A login starts no
+    /// epoch: who has been away for too long as far as is known here may have come back meanwhile.
     fn speaks_for(&self, claims: &Claims, at: Timestamp, now: Timestamp) -> bool {
         let ends_at = match &self.grant {
             LiveGrant::Own | LiveGrant::Federated(_) => None,

@@ -6,8 +6,10 @@ use super::access::{Found, is_admin};
 use crate::policy::{Service, Target, refusal};
 use crate::{Caller, Core, Error, Result};
 
-/// How many images are read at a time, at least: filters may leave out most of them.
-const MIN_BATCH: usize = 100;
+/// How many images are read at first, at least. Filters may leave out most of them, so each time more are read: a rare
+/// image among many is found in few turns.
+const FIRST_BATCH: usize = 100;
+const BATCH_GROWTH: usize = 4;
 
 /// The page of images that the query asks for, and whether more follow. 400 for a marker that is not in the
 /// list.
@@ -54,10 +56,11 @@ async fn page_by_age(
             return Ok(None);
         }
     }
-    let mut page: Vec<Image> = Vec::new();
+    let (mut page, mut least) = (Vec::new(), FIRST_BATCH);
     loop {
         // One more than the page holds tells whether more follow.
-        let wanted = (query.limit + 1).saturating_sub(page.len()).max(MIN_BATCH);
+        let wanted = (query.limit + 1).saturating_sub(page.len()).max(least);
+        least = least.saturating_mul(BATCH_GROWTH);
         let count = u32::try_from(wanted).unwrap_or(u32::MAX);
         let batch = record::list_by_age(conn, of, newest_first, last.as_ref(), count).await?;
         let is_end = batch.len() < wanted;
