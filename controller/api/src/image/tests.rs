@@ -428,6 +428,41 @@ async fn pages_follow_each_other_to_the_end() {
     assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
 }
 
+/// More images than one look at the database reads, most of which each list leaves out.
+#[tokio::test]
+async fn a_page_of_rare_images_among_many() {
+    let cloud = TestCloud::start().await;
+    let token = &cloud.tenant("alice", "member").await.2;
+    let mut rare = Vec::new();
+    for n in 0..620 {
+        let is_rare = [3, 90, 600].contains(&n);
+        let fields = match is_rare {
+            true => json!({"name": "rare", "tags": ["rare"], "os_distro": "rare"}),
+            false => json!({"name": "usual", "tags": ["usual"]}),
+        };
+        let id = create(&cloud, token, fields).await;
+        if is_rare {
+            rare.push(id);
+        }
+    }
+    let [oldest, middle, newest] = rare.try_into().unwrap();
+    for filter in ["tag=rare", "name=rare", "os_distro=rare"] {
+        for (direction, order) in [("desc", [&newest, &middle, &oldest]), ("asc", [&oldest, &middle, &newest])] {
+            let sort = format!("/image/v2/images?{filter}&sort=created_at:{direction},id:{direction}");
+            let ids = |reply: &Reply| -> Vec<String> {
+                let images = reply.json()["images"].as_array().unwrap().clone();
+                images.iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect()
+            };
+            assert_eq!(ids(&cloud.get(&sort, token).await), order.map(String::as_str), "{sort}");
+            let first = cloud.get(&format!("{sort}&limit=2"), token).await;
+            assert_eq!(ids(&first), order[..2], "{sort}");
+            let rest = cloud.get(&format!("/image{}", first.text("/next")), token).await;
+            assert_eq!(ids(&rest), [order[2].as_str()], "{sort}");
+            assert!(rest.json().get("next").is_none(), "{sort}: nothing follows");
+        }
+    }
+}
+
 #[tokio::test]
 async fn readers_read_and_names_are_not_ids() {
     let cloud = TestCloud::start().await;

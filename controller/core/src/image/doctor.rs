@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use updraft_model::image::{FileRole, ImageStatus};
-use updraft_store::image::{file, record, task};
+use updraft_store::image::record::{self, ListOf};
+use updraft_store::image::{file, task};
 
 use crate::{Core, Result};
 
@@ -22,7 +23,7 @@ pub async fn examine(core: &Core) -> Result<Vec<(String, String)>> {
     }
     let mut conn = core.read().await?;
     let files = file::list_all(&mut conn).await?;
-    let images = record::list_all(&mut conn).await?;
+    let images = record::list(&mut conn, ListOf::Cloud).await?;
     let tasks = task::list(&mut conn, None).await?;
     drop(conn);
     let now = core.clock.now();

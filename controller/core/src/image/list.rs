@@ -62,7 +62,7 @@ async fn page_by_age(
         let wanted = (query.limit + 1).saturating_sub(page.len()).max(least);
         least = least.saturating_mul(BATCH_GROWTH);
         let count = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let batch = record::list_by_age(conn, of, newest_first, last.as_ref(), count).await?;
+        let batch = record::list_by_age(conn, of, query, newest_first, last.as_ref(), count).await?;
         let is_end = batch.len() < wanted;
         last = batch.last().cloned();
         let taken = batch.into_iter().filter_map(|image| shown(caller, query, image));

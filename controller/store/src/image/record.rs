@@ -1,6 +1,6 @@
 use updraft_model::Timestamp;
 use updraft_model::image::{
-    ContainerFormat, DiskFormat, Image, ImageData, ImageStatus, MemberStatus, Visibility,
+    ContainerFormat, DiskFormat, Image, ImageData, ImageQuery, ImageStatus, MemberStatus, Visibility,
 };
 
 use crate::connection::{Conn, Tx};
@@ -136,11 +136,6 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Image>, StoreError>
     rows.first().map(from_row).transpose()
 }
 
-/// Every image of the cloud.
-pub async fn list_all(conn: &mut Conn) -> Result<Vec<Image>, StoreError> {
-    Select::new(SELECT).order("id", None).fetch(conn).await?.iter().map(from_row).collect()
-}
-
 /// Whose list of images.
 #[derive(Clone, Copy, Debug)]
 pub enum ListOf<'a> {
@@ -181,15 +176,16 @@ pub async fn get_listed(conn: &mut Conn, of: ListOf<'_>, id: &str) -> Result<Opt
 }
 
 /// The next `count` images of a list by age and then by id, both from the newest or both from the oldest on; of those
-/// that come after `last`.
+/// that come after `last`. Some that the query does not take are left out already.
 pub async fn list_by_age(
     conn: &mut Conn,
     of: ListOf<'_>,
+    query: &ImageQuery,
     newest_first: bool,
     last: Option<&Image>,
     count: u32,
 ) -> Result<Vec<Image>, StoreError> {
-    let mut rows = select(of);
+    let mut rows = narrowed(select(of), query);
     if let Some(last) = last {
         let (older, or_alike) = match newest_first {
             true => ("(created_at < ", " AND id < "),
@@ -207,4 +203,15 @@ pub async fn list_by_age(
     }
     let order = if newest_first { "created_at DESC, id DESC" } else { "created_at, id" };
     rows.order(order, Some(count)).fetch(conn).await?.iter().map(from_row).collect()
+}
+
+/// Without rows that the query does not take, as far as one column tells that; the query judges what is left.
+fn narrowed(rows: Select, query: &ImageQuery) -> Select {
+    let one_of = |attribute| query.one_of.get(attribute).map(Vec::as_slice);
+    rows.and_in("id", one_of("id"))
+        .and_in("name", one_of("name"))
+        .and_in("owner", one_of("owner"))
+        .and_in("status", one_of("status"))
+        .and_eq("protected", query.protected)
+        .and_eq("hidden", Some(query.hidden))
 }
