@@ -116,7 +116,7 @@ check 'eBPF object is what its sources give' ebpf/build.sh --rebuild-check
 check 'programs are built' cargo build --release --locked --workspace --bins
 check 'guest image is built' tests/guest/build.sh
 cargo_tests 'cargo test' --release --workspace
-on_mariadb store core
+on_mariadb store core api
 check 'requests made from the OpenAPI document (schemathesis)' tests/schemathesis/run.sh
 tempest_tests 'tempest (identity and image, smoke)'
 

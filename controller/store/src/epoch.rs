@@ -174,7 +174,7 @@ pub(crate) async fn raise(conn: &mut Conn) -> Result<(), StoreError> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{Epoch, Outage, Turn, concerns_identity};
+    use super::{Epoch, IDENTITY_EPOCH_MAX_AGE, Outage, POLL, Turn, concerns_identity};
 
     #[test]
     fn an_outage_is_told_once_and_its_end_too() {
@@ -220,5 +220,15 @@ mod tests {
         let long_ago = Epoch { started: Instant::now() - Duration::from_secs(60), ..Epoch::default() };
         long_ago.observe(7, long_ago.started + Duration::from_secs(1));
         assert_eq!(long_ago.current(), None);
+    }
+
+    #[test]
+    fn threat_8_a_change_elsewhere_is_seen_within_a_second() {
+        let second = Duration::from_secs(1);
+        assert!(IDENTITY_EPOCH_MAX_AGE < second, "however long it is not read");
+        assert!(POLL * 3 < IDENTITY_EPOCH_MAX_AGE, "one look that is late takes nobody's memory away");
+        let epoch = Epoch { started: Instant::now() - second * 10, ..Epoch::default() };
+        epoch.observe(7, Instant::now() - second);
+        assert_eq!(epoch.current(), None, "it counts from when it was asked for");
     }
 }

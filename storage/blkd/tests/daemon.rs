@@ -355,3 +355,39 @@ fn a_raw_file_is_served_as_it_is() {
     fs::File::open(path).unwrap().read_exact_at(&mut now, 0).unwrap();
     assert_eq!(now, [3; SECTOR]);
 }
+
+#[test]
+fn row_12_an_images_header_that_a_guest_writes_is_data() {
+    let mut header = [0; SECTOR];
+    header[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+    header[8..16].copy_from_slice(&400_u64.to_be_bytes());
+    header[16..20].copy_from_slice(&11_u32.to_be_bytes());
+    header[24..32].copy_from_slice(&(1_u64 << 40).to_be_bytes());
+    header[400..411].copy_from_slice(b"/etc/shadow");
+    let mut bench = Bench::new();
+    let directory = bench.directory.path().to_path_buf();
+    let volume = bench.volume("root", &directory, 8);
+    let raw = Disk {
+        id: DiskId::random(),
+        path: bench.path("plain"),
+        raw: true,
+        socket_path: bench.path("plain.sock"),
+        serial: "plain".into(),
+        ..volume.clone()
+    };
+    fs::write(&raw.path, [3; 8 * SECTOR]).unwrap();
+    let disks = [volume, raw];
+    bench.config.disks.extend(disks.clone());
+    bench.start();
+    for disk in &disks {
+        guest(disk).write(0, &header).unwrap();
+    }
+    assert!(bench.end());
+    bench.start();
+    for disk in &disks {
+        let mut guest = guest(disk);
+        assert_eq!(guest.size_bytes().unwrap(), 8 * SECTOR as u64, "{}", disk.serial);
+        assert_eq!(guest.read(0, SECTOR).unwrap(), header, "{}", disk.serial);
+    }
+    assert!(bench.end());
+}

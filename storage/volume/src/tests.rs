@@ -152,6 +152,45 @@ fn a_snapshot_freezes_and_its_child_goes_on() {
     assert_eq!(verify(&high).unwrap(), []);
 }
 
+/// The first sector of a qcow2 of 1 TiB that names a file of the host.
+fn foreign_header() -> Vec<u8> {
+    let mut sector = vec![0; SECTOR];
+    let mut put = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"QFI\xfb\0\0\0\x03");
+    put(8, &400_u64.to_be_bytes());
+    put(16, &11_u32.to_be_bytes());
+    put(20, &16_u32.to_be_bytes());
+    put(24, &(1_u64 << 40).to_be_bytes());
+    put(400, b"/etc/shadow");
+    sector
+}
+
+#[test]
+fn row_12_an_images_header_that_a_guest_writes_is_data() {
+    let bench = Bench::new(2, 0);
+    let (header, size) = (foreign_header(), 4 * CHUNK_BYTES);
+    for (name, parent) in [("clone", Some(bench.base.as_path())), ("empty", None)] {
+        let path = bench.path(name);
+        let made = create_volume(&path, parent, size).unwrap();
+        let mut running = Running::open(&path);
+        running.guest.write(0, &header).unwrap();
+        running.guest.run(Ask::Flush).unwrap();
+        let written = running.all();
+        assert_eq!(written[..SECTOR], header, "{name}");
+        drop(running);
+
+        let mut again = Running::open(&path);
+        assert_eq!(again.guest.size_bytes().unwrap(), size, "{name}");
+        assert!(again.all() == written, "{name}");
+        drop(again);
+        let found = info(&path).unwrap();
+        assert_eq!((found.size_bytes, found.parent), (size, made.parent), "{name}");
+        let child = bench.path(&format!("{name}-child"));
+        create_volume(&child, Some(&path), size).unwrap();
+        assert!(Running::open(&child).all() == written, "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_made_is_refused_and_leaves_nothing() {
     let bench = Bench::new(2, 0);

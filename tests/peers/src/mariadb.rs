@@ -228,6 +228,20 @@ impl TestDatabase {
     }
 }
 
+impl TestDatabase {
+    /// A transaction that a test left open holds its tables, and may be one that only goes on when this thread does.
+    fn end_connections(&self) {
+        let name = &self.name;
+        let ids = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+        for id in self.server.execute(&ids).split_whitespace() {
+            // It may have ended meanwhile.
+            self.server.execute(&format!(
+                "DELIMITER //\nBEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1094 BEGIN END; KILL {id}; END//"
+            ));
+        }
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         // A failed test is reported as it failed, whatever became of the server.
@@ -235,7 +249,7 @@ impl Drop for TestDatabase {
             if self.is_whole {
                 TEMPLATE.get_or_init(|| self.template());
             }
-            // What a test left running may hold a table for a moment.
+            self.end_connections();
             self.server.execute(&format!("SET lock_wait_timeout = 60; DROP DATABASE {}", self.name));
         }
     }

@@ -1,5 +1,5 @@
-//! `tests/ossa.toml`: every advisory of OpenStack's security team against a service of ours has a test that would catch
-//! its like here, or a reason why it cannot happen.
+//! `tests/ossa.toml` and `tests/threats.toml`: every advisory of OpenStack's security team against a service of ours, and
+//! every attack of our own list, has a test that would catch its like here, or a reason why it cannot happen.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,21 @@ use serde::Deserialize;
 
 use crate::Finding;
 
-/// One advisory.
+/// One advisory, or one row of our own list.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Advisory {
     /// As published.
     pub title: String,
-    /// `identity`, `image`, …: the service of ours that it would concern.
-    pub service: String,
+    /// `identity`, `image`, …: the service of ours that an advisory would concern.
+    pub service: Option<String>,
     /// `path::test` each; the test function is in that file.
     #[serde(default)]
     pub tests: Vec<String>,
     /// Why there is no test.
     pub reason: Option<String>,
+    /// What part belongs to something that is not there yet.
+    pub later: Option<String>,
 }
 
 /// The whole file, by id.

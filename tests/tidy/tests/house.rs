@@ -2,6 +2,9 @@
 
 #![allow(clippy::expect_used, reason = "a test reports by panicking")]
 
+use std::collections::BTreeMap;
+
+use updraft_tidy::advisories::Advisory;
 use updraft_tidy::arrows::{self, Crate};
 use updraft_tidy::exceptions::{self, Exceptions};
 use updraft_tidy::{Finding, advisories, budget, layout, readme, repository, safety, words};
@@ -129,12 +132,26 @@ fn nothing_is_of_one_machine() {
 
 /// The advisories that concern identity and images, 2011 to 2026: none may be dropped from the list.
 const ADVISORIES: usize = 66;
+/// The rows of our own list that have tests: none may be dropped either.
+const THREATS: usize = 43;
 
 #[test]
 fn every_advisory_has_a_test_or_a_reason() {
-    let text = repository::text("tests/ossa.toml").expect("the list of advisories is there");
-    let all = advisories::parse(&text).unwrap_or_else(|error| panic!("tests/ossa.toml: {error}"));
-    let concern = |service: &str| all.values().filter(|advisory| advisory.service == service).count();
+    let all = advisories_of("tests/ossa.toml");
+    let concern =
+        |service: &str| all.values().filter(|advisory| advisory.service.as_deref() == Some(service)).count();
     assert!(concern("identity") + concern("image") >= ADVISORIES, "an advisory is missing");
     none(advisories::check(&all, repository::text));
+}
+
+#[test]
+fn every_threat_has_a_test() {
+    let all = advisories_of("tests/threats.toml");
+    assert!(all.len() >= THREATS, "a threat is missing");
+    none(advisories::check(&all, repository::text));
+}
+
+fn advisories_of(path: &str) -> BTreeMap<String, Advisory> {
+    let text = repository::text(path).expect("the list is there");
+    advisories::parse(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

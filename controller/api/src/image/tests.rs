@@ -45,12 +45,12 @@ fn qcow2(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
-/// The same with a name of another file in it.
-fn qcow2_with_backing_file() -> Vec<u8> {
+/// The same with the name of another file in it.
+fn qcow2_with_backing_file(name: &str) -> Vec<u8> {
     qcow2(|bytes| {
         bytes[8..16].copy_from_slice(&512_u64.to_be_bytes());
-        bytes[16..20].copy_from_slice(&11_u32.to_be_bytes());
-        bytes[512..523].copy_from_slice(b"/etc/shadow");
+        bytes[16..20].copy_from_slice(&(name.len() as u32).to_be_bytes());
+        bytes[512..512 + name.len()].copy_from_slice(name.as_bytes());
     })
 }
 
@@ -150,8 +150,8 @@ async fn content_is_judged_not_its_name_and_a_refusal_leaves_nothing() {
     for (declared, data, expected) in [
         ("raw", qcow2(|_| {}), "declared raw, found qcow2"),
         ("qcow2", raw.clone(), "declared qcow2, found raw"),
-        ("qcow2", qcow2_with_backing_file(), "backing file"),
-        ("raw", qcow2_with_backing_file(), "backing file"),
+        ("qcow2", qcow2_with_backing_file("/etc/shadow"), "backing file"),
+        ("raw", qcow2_with_backing_file("/etc/shadow"), "backing file"),
         ("raw", Vec::new(), "empty"),
     ] {
         let id = queued(&cloud, &token, declared).await;
@@ -447,17 +447,20 @@ async fn a_page_of_rare_images_among_many() {
     }
     let [oldest, middle, newest] = rare.try_into().unwrap();
     for filter in ["tag=rare", "name=rare", "os_distro=rare"] {
-        for (direction, order) in [("desc", [&newest, &middle, &oldest]), ("asc", [&oldest, &middle, &newest])] {
+        for (direction, order) in
+            [("desc", [&newest, &middle, &oldest]), ("asc", [&oldest, &middle, &newest])]
+        {
+            let order = order.map(String::as_str);
             let sort = format!("/image/v2/images?{filter}&sort=created_at:{direction},id:{direction}");
             let ids = |reply: &Reply| -> Vec<String> {
                 let images = reply.json()["images"].as_array().unwrap().clone();
                 images.iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect()
             };
-            assert_eq!(ids(&cloud.get(&sort, token).await), order.map(String::as_str), "{sort}");
+            assert_eq!(ids(&cloud.get(&sort, token).await), order, "{sort}");
             let first = cloud.get(&format!("{sort}&limit=2"), token).await;
             assert_eq!(ids(&first), order[..2], "{sort}");
             let rest = cloud.get(&format!("/image{}", first.text("/next")), token).await;
-            assert_eq!(ids(&rest), [order[2].as_str()], "{sort}");
+            assert_eq!(ids(&rest), order[2..], "{sort}");
             assert!(rest.json().get("next").is_none(), "{sort}: nothing follows");
         }
     }

@@ -33,6 +33,24 @@ const DECIDES_NOTHING: [(&str, &str); 5] = [
     ("DELETE /v3/users/{user_id}/credentials/OS-EC2/{access}", "users"),
 ];
 
+/// Filters of lists, with whose ids a stranger tries them.
+const FILTERS: [(&str, &str); 14] = [
+    ("project_id", "projects"),
+    ("tenant_id", "projects"),
+    ("owner", "projects"),
+    ("domain_id", "domains"),
+    ("user_id", "users"),
+    ("user.id", "users"),
+    ("scope.project.id", "projects"),
+    ("trustor_user_id", "users"),
+    ("trustee_user_id", "users"),
+    ("network_id", "networks"),
+    ("device_id", "routers"),
+    ("security_group_id", "security-groups"),
+    ("id", "networks"),
+    ("all_tenants", "projects"),
+];
+
 /// What policy decides by, as a client might write it.
 const INJECTED: [&str; 14] = [
     "target",
@@ -174,12 +192,27 @@ impl Sweep<'_> {
             self.is_refused(&format!("{name} with alpha's {fixture} in its body"), &case).await;
         }
         if line.method() == Method::GET {
-            let case = Case::new(line, route, &world.beta, &world.beta);
+            self.views(&name, line, route).await;
+        }
+    }
+
+    /// What strangers see of their own, and when they ask a list for what is alpha's.
+    async fn views(&mut self, name: &str, line: &Line, route: &Route) {
+        let world = self.world;
+        let plain = Case::new(line, route, &world.beta, &world.beta);
+        let mut cases = vec![plain.clone()];
+        if fixtures(route).is_empty() {
+            cases.extend(FILTERS.iter().map(|(key, fixture)| {
+                let path = format!("{}?{key}={}", plain.path, world.alpha[*fixture]);
+                Case { path, ..plain.clone() }
+            }));
+        }
+        for case in &cases {
             for caller in STRANGERS {
                 let reply = self.cloud.send(case.request(Some(world.token(caller)))).await;
                 self.cases += 1;
-                let leak = leaked(world, &case, &reply);
-                self.findings.extend(leak.map(|leak| format!("{name} by {caller}: {leak}")));
+                let leak = leaked(world, case, &reply);
+                self.findings.extend(leak.map(|leak| format!("{name} at {} by {caller}: {leak}", case.path)));
             }
         }
     }
@@ -209,19 +242,19 @@ async fn threat_46_no_call_takes_an_id_of_another_tenant() {
     assert!(sweep.cases > 1000 && before.len() > 40, "only {} cases, {} views", sweep.cases, before.len());
 }
 
-/// The case with what policy decides by written into its body and its query.
-fn injected(world: &World, case: &Case) -> Vec<Case> {
+/// The case with what policy decides by written into its body and its query, as if it were all of this tenant.
+fn injected(tenant: &Values, case: &Case) -> Vec<Case> {
     let value = |key: &str| -> Value {
         match key {
-            "user_id" => world.alpha["users"].clone().into(),
-            "project_id" | "tenant_id" | "owner" => world.alpha["projects"].clone().into(),
-            "domain_id" => world.alpha["domains"].clone().into(),
+            "user_id" => tenant["users"].clone().into(),
+            "project_id" | "tenant_id" | "owner" => tenant["projects"].clone().into(),
+            "domain_id" => tenant["domains"].clone().into(),
             "is_admin" | "is_admin_project" => true.into(),
             "roles" => serde_json::json!(["admin", "manager", "member"]),
             "system_scope" => "all".into(),
-            "trust_id" => world.alpha["trusts"].clone().into(),
-            _ => serde_json::json!({"user_id": world.alpha["users"], "project_id": world.alpha["projects"],
-                                    "domain_id": world.alpha["domains"], "is_admin": true, "roles": ["admin"]}),
+            "trust_id" => tenant["trusts"].clone().into(),
+            _ => serde_json::json!({"user_id": tenant["users"], "project_id": tenant["projects"],
+                                    "domain_id": tenant["domains"], "is_admin": true, "roles": ["admin"]}),
         }
     };
     let mut cases = Vec::new();
@@ -232,7 +265,7 @@ fn injected(world: &World, case: &Case) -> Vec<Case> {
     });
     let dotted = format!(
         "target.user.id={0}&target.project.id={1}&target.user_id={0}",
-        world.alpha["users"], world.alpha["projects"]
+        tenant["users"], tenant["projects"]
     );
     query.path = format!("{}?{}&{dotted}", case.path, pairs.collect::<Vec<_>>().join("&"));
     cases.push(query);
@@ -273,11 +306,14 @@ async fn threats_1_and_7_nothing_a_client_writes_passes_for_what_policy_decides_
             continue;
         }
         let plain = Case::new(line, route, &world.alpha, &world.alpha);
-        let mut variants = injected(&world, &plain);
+        let mut variants = injected(&world.alpha, &plain);
         variants.push(forged(&world, &plain));
+        // To make alpha's things seem the stranger's own.
+        let own = injected(&world.beta, &plain);
         let who = line.who.as_deref().unwrap_or_default();
-        for variant in &variants {
-            for caller in ["", "reader", "other"] {
+        let tried = variants.iter().map(|variant| (variant, &["", "reader", "other"][..]));
+        for (variant, callers) in tried.chain(own.iter().map(|variant| (variant, &["other"][..]))) {
+            for &caller in callers {
                 if who == "all" || who.split(' ').any(|allowed| allowed == caller) {
                     continue;
                 }

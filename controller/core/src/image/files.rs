@@ -196,3 +196,56 @@ async fn remove_strays(core: &Core) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use updraft_model::id::new_uuid;
+
+    use super::path;
+    use crate::ErrorKind;
+    use crate::tests::TestCore;
+
+    #[tokio::test]
+    async fn row_15_only_names_of_two_uuids_become_paths() {
+        let cloud = TestCore::start().await;
+        let core = cloud.core().await;
+        let images = cloud.directory.path().join("images");
+        let (image_id, file_id) = (new_uuid(), new_uuid());
+        let name = format!("{image_id}.{file_id}");
+        // A UUID's digits have no case (RFC 9562, 4).
+        for ours in [name.clone(), name.to_uppercase()] {
+            assert_eq!(path(&core, &ours).unwrap(), images.join(&ours));
+        }
+        // As long as a UUID.
+        let climb = "../".repeat(12);
+        for foreign in [
+            String::new(),
+            ".".into(),
+            "..".into(),
+            "../x".into(),
+            "/etc/shadow".into(),
+            image_id.clone(),
+            format!("{image_id}."),
+            format!(".{file_id}"),
+            format!("/{name}"),
+            format!("./{name}"),
+            format!("../{name}"),
+            format!("{name}/"),
+            format!("{name}/../x"),
+            format!("{name}.x"),
+            format!("{name} "),
+            format!("{name}\0"),
+            format!("\0{name}"),
+            format!("{{{image_id}}}.{file_id}"),
+            format!("{climb}.{file_id}"),
+            format!("{image_id}.{climb}"),
+            format!("{:/<36}.{file_id}", "/etc/shadow"),
+            name.replace('-', ""),
+            name.replace('-', "/"),
+            name.replace('-', "\0"),
+        ] {
+            let refused = path(&core, &foreign).unwrap_err();
+            assert_eq!(refused.kind, ErrorKind::Internal, "{foreign:?}");
+        }
+    }
+}

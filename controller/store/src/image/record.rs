@@ -1,3 +1,4 @@
+use serde::Deserialize;
 use updraft_model::Timestamp;
 use updraft_model::image::{
     ContainerFormat, DiskFormat, Image, ImageData, ImageQuery, ImageStatus, MemberStatus, Visibility,
@@ -8,60 +9,85 @@ use crate::error::StoreError;
 use crate::query::{Row, query};
 use crate::select::Select;
 
-use super::{signed, unsigned};
+use super::signed;
 
-const SELECT: &str = "SELECT id, name, owner, status, visibility, protected, hidden, disk_format, container_format, \
-                      min_disk_gib, min_ram_mib, size_bytes, virtual_size_bytes, md5, sha512, properties, tags, \
-                      created_at, updated_at FROM images";
+/// All of a row in one column: a driver copies each column of each row by itself, more than once, and lists of a
+/// thousand images consist of that.
+const SELECT: &str = "SELECT CAST(json_object('id', id, 'name', name, 'owner', owner, 'status', status, \
+                      'visibility', visibility, 'protected', protected, 'hidden', hidden, \
+                      'disk_format', disk_format, 'container_format', container_format, \
+                      'min_disk_gib', min_disk_gib, 'min_ram_mib', min_ram_mib, 'size_bytes', size_bytes, \
+                      'virtual_size_bytes', virtual_size_bytes, 'md5', md5, 'sha512', sha512, \
+                      'properties', properties, 'tags', tags, 'created_at', created_at, 'updated_at', updated_at) \
+                      AS CHAR) AS image FROM images";
+
+/// A row as [`SELECT`] writes it.
+#[derive(Deserialize)]
+struct Columns {
+    id: String,
+    name: Option<String>,
+    owner: String,
+    status: String,
+    visibility: String,
+    protected: u8,
+    hidden: u8,
+    disk_format: Option<String>,
+    container_format: Option<String>,
+    min_disk_gib: u32,
+    min_ram_mib: u32,
+    size_bytes: Option<u64>,
+    virtual_size_bytes: Option<u64>,
+    md5: Option<String>,
+    sha512: Option<String>,
+    /// JSON in JSON.
+    properties: String,
+    tags: String,
+    created_at: i64,
+    updated_at: i64,
+}
 
 fn from_row(row: &Row) -> Result<Image, StoreError> {
     let corrupt = |column: &'static str| move || StoreError::corrupt(format!("images.{column}"));
-    let text = |column: &'static str| row.try_get::<String>(column);
-    let optional = |column: &'static str| row.try_get::<Option<String>>(column);
-    let disk_format = optional("disk_format")?
+    let text: String = row.try_get("image")?;
+    let columns: Columns =
+        serde_json::from_str(&text).map_err(|error| StoreError::corrupt(format!("images: {error}")))?;
+    let disk_format = columns
+        .disk_format
         .map(|text| DiskFormat::parse(&text).ok_or_else(corrupt("disk_format")))
         .transpose()?;
-    let container_format = optional("container_format")?
+    let container_format = columns
+        .container_format
         .map(|text| ContainerFormat::parse(&text).ok_or_else(corrupt("container_format")))
         .transpose()?;
-    let size: Option<i64> = row.try_get("size_bytes")?;
-    let size_bytes = size.map(|size| unsigned(size, "images.size_bytes")).transpose()?;
-    let data = data_from_row(row, size_bytes)?;
+    let data = match (columns.size_bytes, columns.md5) {
+        (Some(size_bytes), Some(md5)) => Some(ImageData {
+            size_bytes,
+            virtual_size_bytes: columns.virtual_size_bytes,
+            md5,
+            sha512: columns.sha512.ok_or_else(corrupt("sha512"))?,
+        }),
+        _ => None,
+    };
     Ok(Image {
-        id: text("id")?,
-        name: optional("name")?,
-        owner: text("owner")?,
-        status: ImageStatus::parse(&text("status")?).ok_or_else(corrupt("status"))?,
-        visibility: Visibility::parse(&text("visibility")?).ok_or_else(corrupt("visibility"))?,
-        protected: row.try_get("protected")?,
-        hidden: row.try_get("hidden")?,
+        id: columns.id,
+        name: columns.name,
+        owner: columns.owner,
+        status: ImageStatus::parse(&columns.status).ok_or_else(corrupt("status"))?,
+        visibility: Visibility::parse(&columns.visibility).ok_or_else(corrupt("visibility"))?,
+        protected: columns.protected != 0,
+        hidden: columns.hidden != 0,
         disk_format,
         container_format,
-        min_disk_gib: row.try_get("min_disk_gib")?,
-        min_ram_mib: row.try_get("min_ram_mib")?,
-        staged_bytes: size_bytes.filter(|_| data.is_none()),
+        min_disk_gib: columns.min_disk_gib,
+        min_ram_mib: columns.min_ram_mib,
+        // Where there is no data yet, a size is that of what is staged.
+        staged_bytes: columns.size_bytes.filter(|_| data.is_none()),
         data,
-        properties: serde_json::from_str(&text("properties")?).map_err(|_| corrupt("properties")())?,
-        tags: serde_json::from_str(&text("tags")?).map_err(|_| corrupt("tags")())?,
-        created_at: Timestamp(row.try_get("created_at")?),
-        updated_at: Timestamp(row.try_get("updated_at")?),
+        properties: serde_json::from_str(&columns.properties).map_err(|_| corrupt("properties")())?,
+        tags: serde_json::from_str(&columns.tags).map_err(|_| corrupt("tags")())?,
+        created_at: Timestamp(columns.created_at),
+        updated_at: Timestamp(columns.updated_at),
     })
-}
-
-/// The data; where there is none yet, a size is that of what is staged.
-fn data_from_row(row: &Row, size_bytes: Option<u64>) -> Result<Option<ImageData>, StoreError> {
-    let (Some(size_bytes), Some(md5)) = (size_bytes, row.try_get::<Option<String>>("md5")?) else {
-        return Ok(None);
-    };
-    let virtual_size: Option<i64> = row.try_get("virtual_size_bytes")?;
-    Ok(Some(ImageData {
-        size_bytes,
-        virtual_size_bytes: virtual_size
-            .map(|size| unsigned(size, "images.virtual_size_bytes"))
-            .transpose()?,
-        md5,
-        sha512: row.try_get("sha512")?,
-    }))
 }
 
 /// Adds an image. `Duplicate` when the id is taken.

@@ -6,7 +6,7 @@ use miniz_oxide::deflate::compress_to_vec;
 
 use super::{Running, numbered};
 use crate::containers::tests::{all, disk, vdi_file};
-use crate::{Format, Progress, Volume, VolumeError, create_volume, import_image};
+use crate::{Format, InspectError, Progress, Volume, VolumeError, create_volume, import_image};
 
 const CLUSTER: usize = 65_536;
 
@@ -100,6 +100,12 @@ fn a_bad_image_is_refused_and_leaves_nothing() {
     assert!(matches!(refused(b"not a qcow2 at all", Format::Qcow2), VolumeError::Mismatch { .. }));
     assert!(matches!(refused(b"", Format::Raw), VolumeError::Refused(_)));
     assert!(refused(&good[..5 * CLUSTER + 10], Format::Qcow2).to_string().contains("truncated"));
+    let mut backed = good.clone();
+    backed[8..16].copy_from_slice(&512_u64.to_be_bytes());
+    backed[16..20].copy_from_slice(&11_u32.to_be_bytes());
+    backed[512..523].copy_from_slice(b"/etc/shadow");
+    let named = refused(&backed, Format::Qcow2);
+    assert!(matches!(named, VolumeError::Refused(InspectError::BackingFile)), "{named}");
     let (bomb, _) = qcow2(&compress_to_vec(&vec![0; 64 << 20], 6)[..40_000.min(CLUSTER - 200)]);
     assert!(refused(&bomb, Format::Qcow2).to_string().contains("unpacked"));
     let (noise, _) = qcow2(&numbered(4096, 9));

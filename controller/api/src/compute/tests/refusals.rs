@@ -53,6 +53,45 @@ async fn a_disk_smaller_than_the_image_is_refused() {
     assert!(reply.text("/badRequest/message").contains("Flavor's disk is smaller than the minimum"));
 }
 
+/// An image of an empty qcow2, version 2, with a disk of this size in it.
+async fn empty_qcow2(cloud: &ComputeCloud, virtual_size_bytes: u64) -> String {
+    const CLUSTER: usize = 65_536;
+    let covered_by_entry = (CLUSTER as u64 / 8) * CLUSTER as u64;
+    let mut data = vec![0; 3 * CLUSTER];
+    let mut put = |offset: usize, bytes: &[u8]| data[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(0, b"QFI\xfb\0\0\0\x02");
+    put(20, &16_u32.to_be_bytes());
+    put(24, &virtual_size_bytes.to_be_bytes());
+    put(36, &(virtual_size_bytes.div_ceil(covered_by_entry) as u32).to_be_bytes());
+    put(40, &(2 * CLUSTER as u64).to_be_bytes());
+    put(48, &(CLUSTER as u64).to_be_bytes());
+    put(56, &1_u32.to_be_bytes());
+    let fields = json!({"name": "empty", "disk_format": "qcow2", "container_format": "bare", "min_disk": 0});
+    let id = cloud.cloud.post("/image/v2/images", &cloud.member, fields).await.text("/id");
+    let upload = axum::http::Request::put(format!("/image/v2/images/{id}/file"))
+        .header("x-auth-token", &cloud.member)
+        .header("content-type", "application/octet-stream")
+        .body(data.into())
+        .unwrap();
+    assert_eq!(cloud.cloud.send(upload).await.status, StatusCode::NO_CONTENT);
+    id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_13_a_disk_smaller_than_the_one_in_the_image_is_refused() {
+    let cloud = ComputeCloud::start().await;
+    let (fits, exceeds) = (empty_qcow2(&cloud, 1 << 30).await, empty_qcow2(&cloud, (1 << 30) + 512).await);
+    let reply =
+        cloud.post("/servers", &cloud.member, 96, cloud.new_server(json!({"imageRef": exceeds}))).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{}", reply.json());
+    let words = "Flavor's disk is too small for requested image. Flavor disk is 1073741824 bytes, image is \
+                 1073742336 bytes.";
+    assert_eq!(reply.text("/badRequest/message"), words);
+    let servers = cloud.get("/servers", &cloud.member, 96).await.json();
+    assert_eq!(servers["servers"], json!([]));
+    cloud.create(json!({"imageRef": fits})).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_those_who_may() {
     let cloud = ComputeCloud::start().await;

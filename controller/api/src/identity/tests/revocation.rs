@@ -1,15 +1,20 @@
 //! THREATS rows 2, 8 and 9: old tokens, and what a login gives away.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use updraft_core::identity::login::{self, Login};
+use updraft_core::identity::token::{authenticate, revoke, validate};
 use updraft_core::{Core, ErrorKind};
 use updraft_store::Store;
 use updraft_token::{KeyRepository, Tokens};
 
 use crate::test_cloud::{TestCloud, project};
+
+/// Far longer than a controller may take to see what another changed: how fast the machine is shall not matter.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn token(cloud: &TestCloud, scope: Value) -> String {
     let reply = cloud.login("alice", "alice", scope).await;
@@ -93,6 +98,62 @@ async fn threats_8_a_token_that_another_controller_cut_off_is_not_exchanged_for_
     assert_eq!(cloud.call(Method::PATCH, &path, &admin, off).await.status, StatusCode::OK);
     let refused = login::login(&other, exchange()).await.unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn threats_8_what_one_controller_takes_away_is_soon_forgotten_by_the_others() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (project_id, user_id, _) = cloud.tenant("alice", "member").await;
+    let grant = cloud.grant_path(&admin, &project_id, &user_id, "member").await;
+    let other = other_controller(&cloud).await;
+    let watchers = [&cloud.core, &other].map(|core| {
+        let store = core.store.clone();
+        tokio::spawn(async move { store.watch_identity().await })
+    });
+    let revoked = token(&cloud, project("alice")).await;
+    until_remembered(&cloud.core, &revoked).await;
+    let live = validate(&other, &revoked).await.unwrap();
+    revoke(&other, &live).await.unwrap();
+    until_refused(&cloud.core, &revoked).await;
+
+    let user = format!("/v3/users/{user_id}");
+    let new_password = json!({"user": {"password": "alice"}});
+    for (method, path, body) in [(Method::PATCH, &user, new_password), (Method::DELETE, &grant, Value::Null)]
+    {
+        let token = token(&cloud, project("alice")).await;
+        until_remembered(&other, &token).await;
+        let done = cloud.call(method, path, &admin, body).await;
+        assert!(done.status.is_success(), "{path}: {}", done.json());
+        until_refused(&other, &token).await;
+    }
+    for watcher in watchers {
+        watcher.abort();
+    }
+}
+
+/// Waits until the controller answers for the token out of its memory, and so without waiting for its database.
+async fn until_remembered(core: &Core, token: &str) {
+    until("the token is not remembered", async || {
+        let is_good = authenticate(core, token, "req-x").await.is_ok();
+        is_good && matches!(authenticate(core, token, "req-x").now_or_never(), Some(Ok(_)))
+    })
+    .await;
+}
+
+async fn until_refused(core: &Core, token: &str) {
+    until("the token is still good", async || {
+        authenticate(core, token, "req-x").await.is_err_and(|error| error.kind == ErrorKind::Unauthorized)
+    })
+    .await;
+}
+
+async fn until(otherwise: &str, is_so: impl AsyncFn() -> bool) {
+    let began = Instant::now();
+    while !is_so().await {
+        assert!(began.elapsed() < PATIENCE, "{otherwise}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A second controller over the same database and keys.

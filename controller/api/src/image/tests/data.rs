@@ -1,5 +1,7 @@
 //! Data that goes in and out: what is asked of it, and what happens around it meanwhile.
 
+use std::path::{Path, PathBuf};
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::{create, files, queued, upload};
+use super::{chunked, create, files, qcow2_with_backing_file, queued, upload};
 use crate::test_cloud::TestCloud;
 
 async fn put(cloud: &TestCloud, token: &str, path: &str, media: &str, body: Body) -> StatusCode {
@@ -41,6 +43,46 @@ async fn an_image_that_is_deleted_during_its_upload_is_gone_and_leaves_nothing()
     let told = String::from_utf8(uploaded.bytes).unwrap();
     assert!(told.contains("could not be found after upload"), "{told}");
     assert!(files(&cloud).is_empty(), "{:?}", files(&cloud));
+}
+
+/// All files in a directory and below it.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let paths = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+fn holds(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// Neither what is in the file that an image names nor whether it is there.
+#[tokio::test]
+async fn row_10_nothing_is_told_or_kept_of_a_backing_file() {
+    const SECRET: &[u8] = b"zq8c1f5e-for-nobody-to-read-e5f1c8qz";
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let named = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(named.path(), SECRET.repeat(4096)).unwrap();
+    let mut told = Vec::new();
+    for name in [named.path().to_str().unwrap(), "/nowhere/backing-file"] {
+        for declared in ["qcow2", "raw"] {
+            let id = queued(&cloud, &token, declared).await;
+            let refused = upload(&cloud, &token, &id, chunked(&qcow2_with_backing_file(name))).await;
+            assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{name} as {declared}");
+            for (header, value) in &refused.headers {
+                assert!(!holds(value.as_bytes(), SECRET), "{name} as {declared}: {header}");
+            }
+            assert!(!holds(&refused.bytes, SECRET), "{name} as {declared}");
+            told.push(refused.bytes);
+        }
+    }
+    assert!(told.iter().all(|body| *body == told[0]), "the answer depends on the file that is named");
+    assert!(files(&cloud).is_empty(), "{:?}", files(&cloud));
+    let directory = cloud.close().await;
+    let kept = files_below(directory.path());
+    assert!(!kept.is_empty(), "a cloud keeps its keys there at least");
+    let leaks: Vec<_> = kept.iter().filter(|file| holds(&std::fs::read(file).unwrap(), SECRET)).collect();
+    assert!(leaks.is_empty(), "{leaks:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use updraft_model::Timestamp;
 
-use super::{SignedRequest, holds, holds_for_s3};
+use super::{SignedRequest, holds, holds_for_s3, version_2};
 
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -44,6 +44,40 @@ fn version_2_gives_amazons_own_example() {
         older.params.insert("SignatureVersion".into(), version.into());
         assert!(!holds(&older, SECRET, now), "version {version}");
     }
+}
+
+/// A request by version 2, signed with these parameters beside the version.
+fn version_2_with(params: &[(&str, &str)]) -> SignedRequest {
+    let mut request = SignedRequest {
+        verb: "GET".into(),
+        host: "ec2.test".into(),
+        path: "/".into(),
+        params: map(params),
+        ..SignedRequest::default()
+    };
+    request.params.insert("SignatureVersion".into(), "2".into());
+    request.signature = version_2(&request, "ec2.test", SECRET);
+    request
+}
+
+#[test]
+fn threat_6_version_2_holds_until_the_end_that_was_signed() {
+    let (text, second) = ("2011-10-03T15:19:30Z", Duration::from_secs(1));
+    let (request, end) = (version_2_with(&[("Expires", text)]), at(text));
+    assert!(holds(&request, SECRET, end.minus(second)));
+    for late in [Duration::ZERO, second, Duration::from_secs(24 * 3600)] {
+        assert!(!holds(&request, SECRET, end.plus(late)), "{late:?} late");
+    }
+    let mut moved = request.clone();
+    moved.params.insert("Expires".into(), "2031-10-03T15:19:30Z".into());
+    assert!(!holds(&moved, SECRET, end.minus(second)), "the end is signed");
+    for junk in ["", "never"] {
+        assert!(!holds(&version_2_with(&[("Expires", junk)]), SECRET, end), "{junk}");
+    }
+    assert!(!holds(&version_2_with(&[]), SECRET, end), "neither a time nor an end");
+    let old = version_2_with(&[("Timestamp", text), ("Expires", "2031-10-03T15:19:30Z")]);
+    assert!(holds(&old, SECRET, end));
+    assert!(!holds(&old, SECRET, end.plus(Duration::from_secs(16 * 60))), "where there is a time, it counts");
 }
 
 /// AWS General Reference, "Signature Version 4 signing process": the IAM example.
@@ -99,6 +133,22 @@ fn s3s_version_2_gives_amazons_own_example() {
     assert!(holds_for_s3(&request, SECRET, now));
     assert!(!holds_for_s3(&request, SECRET, now.plus(Duration::from_secs(20 * 60))));
     assert!(!holds_for_s3(&request, "another secret", now));
+}
+
+/// Amazon S3 User Guide, "Signing and authenticating REST requests": the example of query string authentication.
+#[test]
+fn threat_6_s3s_version_2_holds_until_the_end_in_amazons_own_example() {
+    let signed = "GET\n\n\n1175139620\n/awsexamplebucket1/photos/puppy.jpg";
+    let request = SignedRequest {
+        signature: "NpgCjnDzrM+WFzoENXmpNDUsSn8=".into(),
+        token: URL_SAFE.encode(signed),
+        ..SignedRequest::default()
+    };
+    let end = at("2007-03-29T03:40:20Z");
+    assert!(holds_for_s3(&request, SECRET, end.minus(Duration::from_secs(1))));
+    for late in [0, 1, 24 * 3600] {
+        assert!(!holds_for_s3(&request, SECRET, end.plus(Duration::from_secs(late))), "{late} s late");
+    }
 }
 
 /// Amazon S3 API Reference, "Authorization Header": the GET Object example.

@@ -347,6 +347,8 @@ fn is_origin(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::Config;
 
     fn load(text: &str) -> Result<Config, String> {
@@ -364,6 +366,12 @@ mod tests {
         let config = load(LEAST).unwrap().core().unwrap();
         assert_eq!(config.region, "RegionOne");
         assert_eq!(config.token_lifetime.as_secs(), 43_200);
+    }
+
+    #[test]
+    fn row_13_a_program_of_its_own_looks_at_images() {
+        let config = load(LEAST).unwrap().core().unwrap();
+        assert_eq!(config.image_scanner.as_deref(), Some(Path::new("/proc/self/exe")));
     }
 
     #[test]

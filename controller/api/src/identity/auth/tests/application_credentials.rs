@@ -147,6 +147,38 @@ async fn threat_4_a_restricted_credential_makes_no_others() {
 }
 
 #[tokio::test]
+async fn threat_4_a_restricted_credential_changes_and_deletes_no_keys() {
+    let scene = Scene::start().await;
+    let cloud = &scene.cloud;
+    let (id, secret) = scene.made(json!({})).await;
+    let restricted = token_of(&scene.login(&id, &secret).await);
+    let blob = |secret: &str| json!({"access": "key", "secret": secret}).to_string();
+    let body = json!({"credential": {
+        "type": "ec2", "blob": blob("first"), "user_id": scene.user_id, "project_id": scene.project_id,
+    }});
+    let made = cloud.post("/v3/credentials", &scene.token, body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.json());
+    let path = format!("/v3/credentials/{}", made.text("/credential/id"));
+    let ec2 = format!("/v3/users/{}/credentials/OS-EC2/key", scene.user_id);
+    let change = json!({"credential": {"blob": blob("second")}});
+    for (method, path, body) in [
+        (Method::PATCH, &path, change.clone()),
+        (Method::DELETE, &path, Value::Null),
+        (Method::DELETE, &ec2, Value::Null),
+    ] {
+        let refused = cloud.call(method.clone(), path, &restricted, body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{method} {path}");
+        let left = cloud.get(&ec2, &scene.token).await;
+        assert_eq!(left.text("/credential/secret"), "first", "{method} {path}");
+    }
+
+    let (id, secret) = scene.made(json!({"name": "free", "unrestricted": true})).await;
+    let unrestricted = token_of(&scene.login(&id, &secret).await);
+    assert_eq!(cloud.call(Method::PATCH, &path, &unrestricted, change).await.status, StatusCode::OK);
+    assert_eq!(cloud.delete(&ec2, &unrestricted).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn threat_4_roles_never_exceed_what_the_token_and_the_user_hold() {
     let scene = Scene::start().await;
     let (cloud, admin) = (&scene.cloud, scene.cloud.admin().await);

@@ -163,6 +163,30 @@ async fn threat_9_too_many_wrong_passwords_lock_an_account_and_tell_nothing() {
 }
 
 #[tokio::test]
+async fn threat_9_a_failed_login_costs_as_many_transactions_whoever_it_is() {
+    let rules = SecurityCompliance { lockout_failure_attempts: Some(2), ..SecurityCompliance::default() };
+    let cloud = cloud_with(rules).await;
+    user(&cloud, "alice").await;
+    let bob = user(&cloud, "bob").await;
+    let off = json!({"user": {"enabled": false}});
+    cloud.call(Method::PATCH, &format!("/v3/users/{bob}"), &cloud.admin().await, off).await;
+    let core = &cloud.core;
+    let mut all = Vec::new();
+    // Bob is disabled, and Alice is locked out when she has the right password at last.
+    for (name, password) in
+        [("alice", "wrong"), ("nobody", "alice"), ("bob", "bob"), ("alice", "wrong"), ("alice", "alice")]
+    {
+        core.audit.flush(core).await;
+        let before = core.store.counters().commits;
+        assert!(!may_log_in(&cloud, name, password).await, "{name}");
+        // The audit event is written after the answer.
+        core.audit.flush(core).await;
+        all.push((name, core.store.counters().commits - before));
+    }
+    assert!(all.iter().all(|(_, commits)| *commits == all[0].1), "{all:?}");
+}
+
+#[tokio::test]
 async fn who_was_away_for_too_long_counts_as_disabled() {
     let rules =
         SecurityCompliance { disable_user_account_days_inactive: Some(10), ..SecurityCompliance::default() };

@@ -1,10 +1,16 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
+use updraft_core::{Config, PasswordHashing};
 
 use super::{login_by, token_of};
 use crate::test_cloud::{ADMIN_PASSWORD, TestCloud, project};
+
+/// Logins of each kind, of whose times the middle one is compared.
+const TIMED_LOGINS: usize = 15;
+/// How often they are timed, should something else have kept the machine busy.
+const ROUNDS: usize = 4;
 
 #[tokio::test]
 async fn threat_2_no_chain_of_tokens_lives_longer_than_its_first() {
@@ -42,6 +48,39 @@ async fn threat_9_a_megabyte_of_password_is_refused_before_any_work() {
     for user in ["admin", "nobody"] {
         let refused = cloud.login(user, &"x".repeat(1_000_000), Value::Null).await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{user}");
+    }
+}
+
+/// How long a login with a wrong password takes, of nobody and of somebody, asked in turns.
+async fn times(cloud: &TestCloud) -> (Duration, Duration) {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..TIMED_LOGINS {
+        for (user, times) in ["nobody", "admin"].into_iter().zip(&mut times) {
+            let began = Instant::now();
+            let reply = cloud.login(user, "wrong", Value::Null).await;
+            times.push(began.elapsed());
+            assert_eq!(reply.status, StatusCode::UNAUTHORIZED);
+        }
+    }
+    let [nobody, somebody] = times.map(|mut times| {
+        times.sort_unstable();
+        times[TIMED_LOGINS / 2]
+    });
+    (nobody, somebody)
+}
+
+#[tokio::test]
+async fn threat_9_nobodys_password_takes_as_long_as_somebodys() {
+    for hashing in [PasswordHashing::Argon2id, PasswordHashing::Bcrypt { cost: 9 }] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::new(directory.path().join("images"));
+        config.password_hashing = hashing;
+        let cloud = TestCloud::start_with(directory, config).await;
+        let mut seen: Vec<(Duration, Duration)> = Vec::new();
+        while seen.last().is_none_or(|(nobody, somebody)| *nobody * 2 < *somebody) {
+            assert!(seen.len() < ROUNDS, "{hashing:?}, nobody and somebody: {seen:?}");
+            seen.push(times(&cloud).await);
+        }
     }
 }
 

@@ -5,13 +5,14 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{login_by, roles_of, token_of};
+use super::websso::base64url;
+use super::{login_by, roles_of, token_of, user};
 use crate::test_cloud::{Reply, TestCloud};
 
 const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-/// The headers and the signature of `GET http://s3.test/bucket`, signed by version 4 at `time`.
-fn signed(access: &str, secret: &str, time: &str) -> (Value, String) {
+/// The headers of `GET http://s3.test/bucket`, the text that version 4 signs of it at `time`, and the signature.
+fn signed(access: &str, secret: &str, time: &str) -> (Value, String, String) {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mac = |key: &[u8], text: &str| {
         let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -29,7 +30,9 @@ fn signed(access: &str, secret: &str, time: &str) -> (Value, String) {
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={access}/{scope}, SignedHeaders=host;x-amz-date, Signature=elsewhere"
     );
-    (json!({"Authorization": authorization, "Host": "s3.test", "X-Amz-Date": time}), hex(&mac(&key, &text)))
+    let headers = json!({"Authorization": authorization, "Host": "s3.test", "X-Amz-Date": time});
+    let signature = hex(&mac(&key, &text));
+    (headers, text, signature)
 }
 
 struct Scene {
@@ -56,14 +59,14 @@ impl Scene {
         (made.text("/credential/access"), made.text("/credential/secret"))
     }
 
-    /// What a front door sends for a request signed now.
+    /// What a front door sends for a request signed now: all that EC2's does, and the `token` that S3's does.
     fn request(&self, (access, secret): &(String, String)) -> Value {
         let time = self.cloud.core.clock.now().seconds_z().replace(['-', ':'], "");
-        let (headers, signature) = signed(access, secret, &time);
+        let (headers, text, signature) = signed(access, secret, &time);
         json!({"credentials": {
             "access": access, "signature": signature, "verb": "GET", "host": "s3.test", "path": "/bucket",
             "params": {}, "headers": headers,
-            "body_hash": EMPTY_HASH,
+            "body_hash": EMPTY_HASH, "token": base64url(text.as_bytes()),
         }})
     }
 
@@ -91,6 +94,22 @@ async fn threat_5_a_signature_alone_gives_nothing() {
     assert_eq!(found.text("/token/project/id"), scene.project_id);
     assert_eq!(roles_of(&found), ["member", "reader"]);
     assert_ne!(found.header("x-subject-token"), "");
+}
+
+#[tokio::test]
+async fn threat_5_s3s_front_door_learns_whose_request_it_is_and_gets_no_token() {
+    let scene = Scene::start().await;
+    let mut request = scene.request(&scene.key(&scene.token).await);
+    let found = scene.cloud.post("/v3/s3tokens", &scene.service, request.clone()).await;
+    assert_eq!(found.status, StatusCode::OK, "{}", found.json());
+    assert_eq!(found.text("/token/user/id"), scene.user_id);
+    assert_eq!(found.text("/token/project/id"), scene.project_id);
+    assert_eq!(roles_of(&found), ["member", "reader"]);
+    assert_eq!(found.header("x-subject-token"), "");
+    assert!(!found.json().to_string().contains("gAAAA"), "nor is it in the body");
+    request["credentials"]["token"] = json!(base64url(b"another text"));
+    let changed = scene.cloud.post("/v3/s3tokens", &scene.service, request).await;
+    assert_eq!(changed.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
@@ -140,4 +159,38 @@ async fn threat_4_a_key_gives_no_more_than_what_it_was_made_with() {
     let grant = cloud.grant_path(&admin, &scene.project_id, &scene.user_id, "member").await;
     cloud.delete(&grant, &admin).await;
     assert_eq!(scene.ask(&scene.service, &scene.request(&key)).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn threat_4_a_key_made_through_a_trust_gives_no_more_than_the_trust() {
+    let scene = Scene::start().await;
+    let (cloud, admin) = (&scene.cloud, scene.cloud.admin().await);
+    cloud.grant(&admin, &scene.project_id, &scene.user_id, "manager").await;
+    let trustee_id = user(cloud, "bob").await;
+    let fields = json!({
+        "trustor_user_id": scene.user_id, "trustee_user_id": trustee_id, "impersonation": true,
+        "project_id": scene.project_id, "roles": [{"name": "member"}],
+    });
+    let made = cloud.post("/v3/OS-TRUST/trusts", &scene.token, json!({"trust": fields})).await;
+    let trust_id = made.text("/trust/id");
+    let scope = json!({"OS-TRUST:trust": {"id": trust_id}});
+    let bob = token_of(&cloud.login("bob", "bob", scope).await);
+    let blob = json!({"access": "chosen", "secret": "by bob"}).to_string();
+    let body = json!({"credential": {
+        "type": "ec2", "blob": blob, "user_id": scene.user_id, "project_id": scene.project_id,
+    }});
+    assert_eq!(cloud.post("/v3/credentials", &bob, body).await.status, StatusCode::CREATED);
+    let keys = [scene.key(&bob).await, ("chosen".to_owned(), "by bob".to_owned())];
+    for key in &keys {
+        let found = scene.ask(&scene.service, &scene.request(key)).await;
+        assert_eq!(found.status, StatusCode::OK, "{}", found.json());
+        assert_eq!(found.json()["token"]["OS-TRUST:trust"]["id"], trust_id.as_str());
+        assert_eq!(roles_of(&found), ["member", "reader"], "not all that the trustor holds");
+    }
+    let trust = format!("/v3/OS-TRUST/trusts/{trust_id}");
+    assert_eq!(cloud.delete(&trust, &scene.token).await.status, StatusCode::NO_CONTENT);
+    for key in &keys {
+        let gone = scene.ask(&scene.service, &scene.request(key)).await;
+        assert_eq!(gone.status, StatusCode::UNAUTHORIZED, "the key ends with the trust");
+    }
 }
