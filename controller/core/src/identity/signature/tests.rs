@@ -135,10 +135,11 @@ fn s3s_version_2_gives_amazons_own_example() {
     assert!(!holds_for_s3(&request, "another secret", now));
 }
 
-/// Amazon S3 User Guide, "Signing and authenticating REST requests": the example of query string authentication.
+/// Amazon S3 User Guide, "Signing and authenticating REST requests": the example of query string authentication, with the
+/// bucket that its signature is of.
 #[test]
 fn threat_6_s3s_version_2_holds_until_the_end_in_amazons_own_example() {
-    let signed = "GET\n\n\n1175139620\n/awsexamplebucket1/photos/puppy.jpg";
+    let signed = "GET\n\n\n1175139620\n/johnsmith/photos/puppy.jpg";
     let request = SignedRequest {
         signature: "NpgCjnDzrM+WFzoENXmpNDUsSn8=".into(),
         token: URL_SAFE.encode(signed),
