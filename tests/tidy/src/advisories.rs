@@ -11,14 +11,14 @@ use crate::Finding;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Advisory {
-    /// As published.
+    /// As published; of our own list in our own words.
     pub title: String,
     /// `identity`, `image`, …: the service of ours that an advisory would concern.
     pub service: Option<String>,
     /// `path::test` each; the test function is in that file.
     #[serde(default)]
     pub tests: Vec<String>,
-    /// Why there is no test.
+    /// Why there is no test: it cannot happen here.
     pub reason: Option<String>,
     /// What part belongs to something that is not there yet.
     pub later: Option<String>,
