@@ -1,9 +1,9 @@
 //! The last thing that runs of the agent before QEMU or blkd does: `updraft-agent run-detached …`.
 //!
-//! It takes the lock on the server's process record, writes into it who it is, leaves the agent's session and
-//! cgroup, and becomes the program. The lock passes to the program and ends with it. So the kernel itself sees to it
-//! that no server runs twice, and a record that is locked always names the process that holds the lock, even when
-//! the agent was killed between starting a program and noting that it did.
+//! It takes the lock on the server's process record, leaves the agent's session and cgroup, writes into the record
+//! who it is, and becomes the program. The lock passes to the program and ends with it. So the kernel itself sees to
+//! it that no server runs twice, and whoever finds a process by its record finds one that stands apart from the agent
+//! already, even when the agent was killed between starting a program and noting that it did.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -85,7 +85,7 @@ impl RunDetached {
     }
 
     fn prepare(&self) -> Result<File, JailError> {
-        let lock = self.lock_and_record()?;
+        let mut lock = self.lock()?;
         let kernel = |what| move |errno: rustix::io::Errno| JailError::Kernel { what, source: errno.into() };
         // The agent starts this as a fresh child, which leads no process group; it may always lead a session.
         setsid().map_err(kernel("leave the session"))?;
@@ -98,25 +98,31 @@ impl RunDetached {
             setrlimit(Resource::Fsize, Rlimit { current: Some(limit), maximum })
                 .map_err(kernel("limit the size of files"))?;
         }
+        // Last: who reads it takes what is above for done.
+        self.write_identity(&mut lock).map_err(self.of_record())?;
         Ok(lock)
     }
 
-    fn lock_and_record(&self) -> Result<File, JailError> {
-        let fail = |source| JailError::Record { path: self.record.clone(), source };
-        let mut file = OpenOptions::new()
+    fn of_record(&self) -> impl Fn(io::Error) -> JailError {
+        |source| JailError::Record { path: self.record.clone(), source }
+    }
+
+    /// Takes the record's lock, which stays with the program.
+    fn lock(&self) -> Result<File, JailError> {
+        let fail = self.of_record();
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(&self.record)
-            .map_err(fail)?;
+            .map_err(&fail)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(JailError::RunsAlready(self.record.clone())),
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
-        self.write_identity(&mut file).map_err(fail)?;
         fcntl_setfd(&file, FdFlags::empty()).map_err(|errno| fail(errno.into()))?;
         Ok(file)
     }
