@@ -1,3 +1,5 @@
+//! Changing an image's record: patches, tags, and taking it out of use.
+
 use serde_json::Value;
 use updraft_model::image::{Image, ImageEvent};
 use updraft_store::image::record;
