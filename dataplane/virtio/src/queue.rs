@@ -146,20 +146,6 @@ impl SplitQueue {
         Ok(self.seen_avail.wrapping_sub(self.next_avail))
     }
 
-    /// Gives back the request popped last, and all after `ticket`: they will be popped again. Only what is neither
-    /// completed nor published can be given back; anything else is left alone.
-    pub fn unpop(&mut self, ticket: u16) {
-        while self.next_avail != ticket && self.in_flight() > 0 {
-            let last = self.next_avail.wrapping_sub(1);
-            let slot = self.slots[usize::from(last & (self.size - 1))];
-            if slot.done {
-                return;
-            }
-            self.in_use[usize::from(slot.head)] = false;
-            self.next_avail = last;
-        }
-    }
-
     /// Marks a popped request as done, `written` bytes of its writable part filled. Not visible to the driver before
     /// [`SplitQueue::publish`].
     #[inline]
