@@ -22,11 +22,13 @@ unsafe impl Sync for Segment {}
 
 impl Segment {
     /// The address in this process, for handing to the kernel. Valid while the chain's [`Chain::memory`] is held.
+    #[inline]
     pub fn as_ptr(&self) -> *mut u8 {
         self.start
     }
 
     /// Bytes; never zero.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len as usize
     }
@@ -82,6 +84,7 @@ impl Chain {
     }
 
     /// What [`crate::SplitQueue::complete`] wants back.
+    #[inline]
     pub fn ticket(&self) -> u16 {
         self.ticket
     }
@@ -92,21 +95,25 @@ impl Chain {
     }
 
     /// What the device reads.
+    #[inline]
     pub fn readable(&self) -> &[Segment] {
         &self.segments[..self.readable]
     }
 
     /// What the device writes.
+    #[inline]
     pub fn writable(&self) -> &[Segment] {
         &self.segments[self.readable..]
     }
 
     /// Bytes that the device may read.
+    #[inline]
     pub fn readable_len(&self) -> usize {
         self.readable_bytes as usize
     }
 
     /// Bytes that the device may write.
+    #[inline]
     pub fn writable_len(&self) -> usize {
         self.writable_bytes as usize
     }

@@ -104,11 +104,13 @@ impl SplitQueue {
     }
 
     /// The index of the first request that is not published: where a successor starts (`GET_VRING_BASE`).
+    #[inline]
     pub fn base(&self) -> u16 {
         self.next_used
     }
 
     /// Requests popped and not yet published.
+    #[inline]
     pub fn in_flight(&self) -> u16 {
         self.next_avail.wrapping_sub(self.next_used)
     }
@@ -220,6 +222,7 @@ impl SplitQueue {
         }
     }
 
+    #[cold]
     fn retire(&mut self, error: QueueError) -> QueueError {
         self.broken = Some(error);
         self.seen_avail = self.next_avail;
@@ -227,6 +230,7 @@ impl SplitQueue {
     }
 
     /// Reads `avail.idx`; is there something to pop?
+    #[inline]
     fn look(&mut self) -> Result<bool, QueueError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -359,6 +363,7 @@ impl Walk<'_> {
         Ok(())
     }
 
+    #[inline]
     fn end_readable(&mut self) {
         self.writable = true;
         self.chain.readable = self.chain.segments.len();
@@ -366,7 +371,7 @@ impl Walk<'_> {
     }
 
     #[inline]
-    fn finish(mut self) {
+    fn finish(&mut self) {
         if !self.writable {
             self.end_readable();
         }

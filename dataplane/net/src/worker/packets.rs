@@ -86,7 +86,7 @@ impl<'a> PacketLoop<'a> {
                 segment_header: offload.segment_header,
             };
             let verdict = from_guest(&self.view, queue.port.index, &mut header, self.now_ns);
-            batch.carry(verdict, Origin::Port(&queue.port), InFlight { head, body: rest, offload });
+            batch.carry(verdict, Origin::Port(&queue.port), &mut InFlight { head, body: rest, offload });
         }
         batch.finish();
         for chain in &self.chains[..count] {
@@ -153,7 +153,7 @@ impl<'a> PacketLoop<'a> {
             batch.carry(
                 verdict,
                 Origin::Uplink,
-                InFlight { head: &mut room, body: Body::Bytes(frame), offload },
+                &mut InFlight { head: &mut room, body: Body::Bytes(frame), offload },
             );
         });
         batch.finish();
