@@ -12,6 +12,7 @@ mod call;
 mod cors;
 mod endpoint;
 mod envelope;
+mod error_page;
 mod fault;
 mod flag;
 mod idempotency;

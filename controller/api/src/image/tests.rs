@@ -1,5 +1,6 @@
 mod data;
 mod imports;
+mod manners;
 mod metadefs;
 mod quotas;
 mod remote;
