@@ -9,7 +9,7 @@ use updraft_core::image::member;
 use updraft_model::image::{Member, MemberStatus};
 use updraft_wire::image::{MemberList, MemberView};
 
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, SchemaOf, get};
 
 pub(super) fn routes() -> Routes {
@@ -82,6 +82,7 @@ async fn update(
 async fn delete(
     Call { core, caller, .. }: Call,
     Path((image_id, member_id)): Path<(String, String)>,
+    _: NoBody,
 ) -> Answer<StatusCode> {
     member::delete(&core, &caller, &image_id, &member_id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -56,3 +56,62 @@ async fn a_fault_is_a_page_in_the_form_that_the_client_accepts() {
     );
 }
 
+#[tokio::test]
+async fn json_is_read_whatever_it_is_called_and_patches_by_their_names_alone() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let token = token.as_str();
+    for media in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=utf-8"] {
+        let headers = [("x-auth-token", token), ("content-type", media)];
+        let made = send(&cloud, Method::POST, "/image/v2/images", &headers, r#"{"name": "x"}"#).await;
+        assert_eq!((made.status, made.text("/name")), (StatusCode::CREATED, "x".into()), "{media}");
+    }
+    let path = format!("/image/v2/images/{}", create(&cloud, token, json!({"name": "x"})).await);
+    for (media, body) in [("text/plain", "[]"), ("application/json", "{"), ("", "")] {
+        let headers = [("x-auth-token", token), ("content-type", media)];
+        let refused = send(&cloud, Method::PATCH, &path, &headers, body).await;
+        assert_eq!(refused.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{media}");
+        assert!(refused.header("accept-patch").contains(V2_1), "{media}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_where_none_belongs_is_refused() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let id = queued(&cloud, &token, "raw").await;
+    upload(&cloud, &token, &id, Body::from("data")).await;
+    let path = format!("/image/v2/images/{id}");
+    for (method, tail) in [
+        (Method::POST, "/actions/deactivate"),
+        (Method::POST, "/actions/reactivate"),
+        (Method::PUT, "/tags/a"),
+        (Method::DELETE, "/tags/a"),
+        (Method::DELETE, "/members/x"),
+        (Method::DELETE, ""),
+    ] {
+        let headers = [("x-auth-token", token.as_str()), ("content-length", "2")];
+        let refused = send(&cloud, method.clone(), &format!("{path}{tail}"), &headers, "{}").await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{method} {tail}");
+    }
+    let empty = [("x-auth-token", token.as_str()), ("content-length", "0")];
+    let tagged = send(&cloud, Method::PUT, &format!("{path}/tags/a"), &empty, "").await;
+    assert_eq!(tagged.status, StatusCode::NO_CONTENT);
+    assert_eq!(cloud.get(&path, &token).await.json()["tags"], json!(["a"]));
+}
+
+#[tokio::test]
+async fn stores_of_a_deactivated_image_are_for_administrators() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let id = queued(&cloud, &token, "raw").await;
+    upload(&cloud, &token, &id, Body::from("data")).await;
+    let path = format!("/image/v2/images/{id}");
+    assert_eq!(cloud.get(&path, &token).await.text("/stores"), "local");
+    cloud.post(&format!("{path}/actions/deactivate"), &token, Value::Null).await;
+    assert_eq!(cloud.get(&path, &token).await.json().get("stores"), None);
+    assert_eq!(cloud.get("/image/v2/images", &token).await.json()["images"][0].get("stores"), None);
+    assert_eq!(cloud.get(&path, &admin).await.text("/stores"), "local");
+}
+
