@@ -101,6 +101,51 @@ async fn a_body_where_none_belongs_is_refused() {
 }
 
 #[tokio::test]
+async fn what_nobody_may_write_is_refused_before_it_is_looked_for() {
+    let cloud = TestCloud::start().await;
+    let (project, _, token) = cloud.tenant("alice", "member").await;
+    let id = create(&cloud, &token, json!({})).await;
+    for name in ["deleted", "deleted_at", "location", "os_glance_x", "status"] {
+        let path = format!("/{name}");
+        let today = json!([{"op": "replace", "path": path, "value": "x"}]);
+        assert_eq!(patch(&cloud, &token, &id, V2_1, today).await, StatusCode::FORBIDDEN, "{name}");
+        let old = json!([{"add": path, "value": "x"}]);
+        assert_eq!(patch(&cloud, &token, &id, V2_0, old).await, StatusCode::FORBIDDEN, "{name}");
+    }
+    let location = json!([{"add": "/locations/-", "value": {"url": "file:///etc/shadow", "metadata": {}}}]);
+    assert_eq!(patch(&cloud, &token, &id, V2_0, location).await, StatusCode::FORBIDDEN);
+    let owner = |op: &str, value: Value| json!([{"op": op, "path": "/owner", "value": value}]);
+    assert_eq!(
+        patch(&cloud, &token, &id, V2_1, owner("replace", json!(project))).await,
+        StatusCode::FORBIDDEN,
+        "not even by itself"
+    );
+    assert_eq!(patch(&cloud, &token, &id, V2_1, owner("add", json!(project))).await, StatusCode::OK);
+    assert_eq!(patch(&cloud, &token, &id, V2_1, owner("add", json!(5))).await, StatusCode::BAD_REQUEST);
+    let admin = cloud.admin().await;
+    assert_eq!(patch(&cloud, &admin, &id, V2_1, owner("replace", json!("p"))).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn kernel_and_ramdisk_are_images() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let kernel = create(&cloud, &token, json!({"name": "kernel", "ramdisk_id": null})).await;
+    let made = cloud.post("/image/v2/images", &token, json!({"kernel_id": kernel})).await;
+    assert_eq!((made.status, made.text("/kernel_id")), (StatusCode::CREATED, kernel));
+    for name in ["kernel_id", "ramdisk_id"] {
+        for value in [json!("x"), json!(""), json!(5)] {
+            let refused = cloud.post("/image/v2/images", &token, json!({name: value})).await.status;
+            assert_eq!(refused, StatusCode::BAD_REQUEST, "{name}: {value}");
+        }
+    }
+    let id = made.text("/id");
+    let none = json!([{"op": "replace", "path": "/kernel_id", "value": null}]);
+    assert_eq!(patch(&cloud, &token, &id, V2_1, none).await, StatusCode::OK);
+    assert_eq!(cloud.get(&format!("/image/v2/images/{id}"), &token).await.json().get("kernel_id"), None);
+}
+
+#[tokio::test]
 async fn stores_of_a_deactivated_image_are_for_administrators() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;
