@@ -146,6 +146,27 @@ async fn kernel_and_ramdisk_are_images() {
 }
 
 #[tokio::test]
+async fn data_is_as_long_as_it_was_said_to_be() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let id = queued(&cloud, &token, "raw").await;
+    let path = format!("/image/v2/images/{id}");
+    let put = async |size: &str| {
+        let headers = [
+            ("x-auth-token", token.as_str()),
+            ("content-type", "application/octet-stream"),
+            ("x-openstack-image-size", size),
+        ];
+        send(&cloud, Method::PUT, &format!("{path}/file"), &headers, "abc").await.status
+    };
+    for size in ["2", "5"] {
+        assert_eq!(put(size).await, StatusCode::BAD_REQUEST, "{size}");
+        assert_eq!(cloud.get(&path, &token).await.text("/status"), "queued", "{size}");
+    }
+    assert_eq!(put("3").await, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
 async fn stores_of_a_deactivated_image_are_for_administrators() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;
