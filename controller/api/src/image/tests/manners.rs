@@ -181,3 +181,16 @@ async fn stores_of_a_deactivated_image_are_for_administrators() {
     assert_eq!(cloud.get(&path, &admin).await.text("/stores"), "local");
 }
 
+#[tokio::test]
+async fn stores_of_an_import_are_a_list() {
+    let cloud = TestCloud::start().await;
+    let (_, _, token) = cloud.tenant("alice", "member").await;
+    let id = queued(&cloud, &token, "raw").await;
+    let path = format!("/image/v2/images/{id}");
+    let headers = [("x-auth-token", token.as_str()), ("content-type", "application/octet-stream")];
+    send(&cloud, Method::PUT, &format!("{path}/stage"), &headers, "abc").await;
+    let import = json!({"method": {"name": "glance-direct"}, "stores": "local"});
+    let refused = cloud.post(&format!("{path}/import"), &token, import).await.status;
+    assert_eq!(refused, StatusCode::CONFLICT);
+}
+
