@@ -194,3 +194,14 @@ async fn stores_of_an_import_are_a_list() {
     assert_eq!(refused, StatusCode::CONFLICT);
 }
 
+#[tokio::test]
+async fn tasks_are_sorted_by_any_of_their_fields() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    for key in ["created_at", "updated_at", "expires_at", "id", "type", "status"] {
+        let list = cloud.get(&format!("/image/v2/tasks?sort_key={key}&sort_dir=asc"), &admin).await;
+        assert_eq!(list.status, StatusCode::OK, "{key}");
+    }
+    let refused = cloud.get("/image/v2/tasks?sort_key=owner_name", &admin).await.status;
+    assert_eq!(refused, StatusCode::BAD_REQUEST);
+}
