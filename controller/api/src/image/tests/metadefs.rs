@@ -265,6 +265,11 @@ async fn schemas_of_everything_are_served() {
     ] {
         let schema = cloud.get(&format!("/image/v2/schemas/{name}"), &token).await;
         assert_eq!(schema.status, StatusCode::OK, "{name}");
-        assert!(schema.json()["properties"].is_object(), "{name}");
+        let schema = schema.json();
+        assert!(schema["properties"].is_object(), "{name}");
+        for reference in schema.to_string().split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(schema.pointer(pointer).is_some(), "{name}: nothing is at {pointer}");
+        }
     }
 }
