@@ -73,9 +73,7 @@ async fn update(
 ) -> Answer<Json<MemberView>> {
     let wanted = body.as_object().ok_or("Expected a status in the form: {\"status\": \"status\"}");
     let status = wanted.and_then(|body| body.get("status").ok_or("Status not specified")).map_err(invalid)?;
-    let status = status.as_str().and_then(MemberStatus::parse).ok_or_else(|| {
-        invalid("Incorrect request: Status must be \"pending\", \"accepted\" or \"rejected\".")
-    })?;
+    let status = status.as_str().and_then(MemberStatus::parse);
     Ok(Json(view(member::update(&core, &caller, &image_id, &member_id, status).await?)))
 }
 
