@@ -53,7 +53,7 @@ pub use limit::{
 };
 pub use login::{
     AppCredentialMethod, Auth, AuthRequest, DomainRef, Identity, OwnerRef, PasswordMethod, ProjectRef,
-    ScopeRequest, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
+    ScopeRequest, SystemRef, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
 };
 pub use policy::{PolicyBody, PolicyFields, PolicyRequest, PolicyView};
 pub use project::{
