@@ -155,28 +155,28 @@ async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
 
 /// `GET /v3/auth/projects`: where the caller may scope to.
 async fn own_projects(call: Call) -> Answer<Json<ProjectList>> {
-    projects_by(call, "identity:get_auth_projects").await
+    projects_by(call, "identity:get_auth_projects", "auth/projects").await
 }
 
-/// The same, at its path of old.
-pub(super) async fn projects_by(call: Call, rule: &str) -> Answer<Json<ProjectList>> {
+/// The same, also at its path of old.
+pub(super) async fn projects_by(call: Call, rule: &str, path: &str) -> Answer<Json<ProjectList>> {
     let Call { core, caller, endpoint } = call;
     caller.enforce(rule, &Target::default())?;
     let found = project::list_of_caller(&core, &caller).await?;
-    Ok(projects::list_view(&endpoint, "auth/projects", found))
+    Ok(projects::list_view(&endpoint, path, found))
 }
 
 /// `GET /v3/auth/domains`: where the caller may scope to.
 async fn own_domains(call: Call) -> Answer<Json<DomainList>> {
-    domains_by(call, "identity:get_auth_domains").await
+    domains_by(call, "identity:get_auth_domains", "auth/domains").await
 }
 
-/// The same, at its path of old.
-pub(super) async fn domains_by(call: Call, rule: &str) -> Answer<Json<DomainList>> {
+/// The same, also at its path of old.
+pub(super) async fn domains_by(call: Call, rule: &str, path: &str) -> Answer<Json<DomainList>> {
     let Call { core, caller, endpoint } = call;
     caller.enforce(rule, &Target::default())?;
     let found = domain::list_of_caller(&core, &caller).await?;
-    Ok(domains::list_view(&endpoint, "auth/domains", found))
+    Ok(domains::list_view(&endpoint, path, found))
 }
 
 /// `GET /v3/auth/system`: whether the caller may scope to the system.
