@@ -45,7 +45,7 @@ pub use federation::{
     ProtocolFields, ProtocolLinks, ProtocolRequest, ProtocolView, ServiceProviderBody, ServiceProviderFields,
     ServiceProviderRequest, ServiceProviderView,
 };
-pub use group::{GroupBody, GroupFields, GroupRequest, GroupView};
+pub use group::{GroupBody, GroupFields, GroupRequest, GroupView, UserGroupView};
 pub use limit::{
     LimitBody, LimitChangeFields, LimitFields, LimitModelBody, LimitModelView, LimitRequest, LimitView,
     LimitsMade, LimitsRequest, RegisteredLimitBody, RegisteredLimitFields, RegisteredLimitRequest,
