@@ -79,6 +79,9 @@ fn unlinked(new: NewTrust, expires_at: Option<Timestamp>, roles: &[Role]) -> Res
     if new.remaining_uses.is_some_and(|uses| uses < 1) {
         return Err(invalid("remaining_uses must be a positive integer or null."));
     }
+    if new.redelegation_count.is_some_and(i64::is_negative) {
+        return Err(invalid("redelegation_count must not be negative."));
+    }
     if is_redelegatable && new.remaining_uses.is_some() {
         return Err(invalid("remaining_uses must not be set if redelegation is allowed"));
     }
