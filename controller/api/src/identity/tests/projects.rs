@@ -182,6 +182,18 @@ async fn tags_one_by_one_all_at_once_and_as_filters() {
     assert_eq!(call(Method::DELETE, &tags, Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(call(Method::GET, &tags, Value::Null).await.json()["tags"], json!([]));
     assert_eq!(red["tags"], json!(["a", "b"]));
+    let path = format!("/v3/projects/{}", id(&red));
+    let locked = json!({"project": {"options": {"immutable": true}}});
+    assert_eq!(call(Method::PATCH, &path, locked).await.status, StatusCode::OK);
+    for (method, path, body) in [
+        (Method::PUT, format!("{path}/tags/c"), Value::Null),
+        (Method::DELETE, format!("{path}/tags/a"), Value::Null),
+        (Method::PUT, format!("{path}/tags"), json!({"tags": []})),
+        (Method::DELETE, format!("{path}/tags"), Value::Null),
+    ] {
+        let refused = call(method.clone(), &path, body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
 }
 
 /// Keystone forgets it; the other services keep what was made in it, as OpenStack's do, and the doctor says so.
