@@ -185,7 +185,13 @@ async fn wanted_roles(
     chain: Option<&[Trust]>,
     of_token: &[String],
 ) -> Result<Vec<Role>> {
-    let Some(project_id) = &new.project_id else { return Ok(Vec::new()) };
+    let Some(project_id) = &new.project_id else {
+        // Without a project there is no role to hand on.
+        return match new.roles.first() {
+            None => Ok(Vec::new()),
+            Some(RoleRef::Id(name) | RoleRef::Name(name)) => Err(checks::not_found("role", name)),
+        };
+    };
     if project::get(tx, project_id).await?.is_none() {
         return Err(checks::not_found("project", project_id));
     }
