@@ -161,6 +161,11 @@ async fn tags_one_by_one_all_at_once_and_as_filters() {
     assert!(added.header("location").ends_with(&one), "{}", added.header("location"));
     assert_eq!(call(Method::PUT, &one, Value::Null).await.status, StatusCode::BAD_REQUEST, "it is there");
     assert_eq!(call(Method::GET, &one, Value::Null).await.status, StatusCode::NO_CONTENT);
+    for escaped in ["%E2%82%AC", "a%0Ab", "a%20b", "x:y=z"] {
+        let added = call(Method::PUT, &format!("{tags}/{escaped}"), Value::Null).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{escaped}");
+        assert!(added.header("location").ends_with(&format!("/tags/{escaped}")), "{escaped}");
+    }
     let set = call(Method::PUT, &tags, json!({"tags": ["b", "c"]})).await;
     assert_eq!((set.status, set.json()["tags"].clone()), (StatusCode::OK, json!(["b", "c"])));
     assert_eq!(call(Method::PUT, &tags, json!({"tags": ["x,y"]})).await.status, StatusCode::BAD_REQUEST);
