@@ -30,7 +30,6 @@ pub(super) fn routes() -> Routes {
 fn view(endpoint: &str, shown: Shown, secret: Option<String>) -> AppCredentialView {
     let Shown { credential, roles } = shown;
     let path = format!("users/{}/application_credentials", credential.user_id);
-    let rules_path = format!("users/{}/access_rules", credential.user_id);
     let rules = credential.access_rules.into_iter();
     let role = |role: updraft_model::identity::Role| AppCredentialRole {
         id: role.id,
@@ -50,19 +49,20 @@ fn view(endpoint: &str, shown: Shown, secret: Option<String>) -> AppCredentialVi
         expires_at: credential.expires_at.map(|at| at.micros_bare()),
         unrestricted: credential.unrestricted,
         roles: roles.into_iter().map(role).collect(),
-        access_rules: rules.map(|rule| rule_view(endpoint, &rules_path, rule)).collect(),
+        access_rules: rules.map(rule_view).collect(),
         secret,
     }
 }
 
-fn rule_view(endpoint: &str, path: &str, rule: AccessRule) -> AccessRuleView {
-    AccessRuleView {
-        links: Some(self_link(endpoint, path, &rule.id)),
-        id: rule.id,
-        service: rule.service,
-        method: rule.method,
-        path: rule.path,
-    }
+/// A rule in the credential that has it.
+fn rule_view(rule: AccessRule) -> AccessRuleView {
+    AccessRuleView { id: rule.id, service: rule.service, method: rule.method, path: rule.path, links: None }
+}
+
+/// A rule by itself; `path` is where those of the user are.
+fn linked_rule_view(endpoint: &str, path: &str, rule: AccessRule) -> AccessRuleView {
+    let links = Some(self_link(endpoint, path, &rule.id));
+    AccessRuleView { links, ..rule_view(rule) }
 }
 
 /// A role by its id or its name; 400 without either.
@@ -143,7 +143,7 @@ async fn list_rules(
     let filter = RuleFilter { service, method, path };
     let found = application_credential::list_rules(&core, &caller, &user_id, &filter).await?;
     let path = format!("users/{user_id}/access_rules");
-    let views = found.into_iter().map(|rule| rule_view(&endpoint, &path, rule)).collect();
+    let views = found.into_iter().map(|rule| linked_rule_view(&endpoint, &path, rule)).collect();
     Ok(call.answer(&endpoint, &path, "access_rules", &["service", "method", "path"], views)?)
 }
 
@@ -153,7 +153,7 @@ async fn show_rule(
 ) -> Answer<Json<AccessRuleBody>> {
     let rule = application_credential::get_rule(&core, &caller, &user_id, &id).await?;
     let path = format!("users/{user_id}/access_rules");
-    Ok(Json(AccessRuleBody { access_rule: rule_view(&endpoint, &path, rule) }))
+    Ok(Json(AccessRuleBody { access_rule: linked_rule_view(&endpoint, &path, rule) }))
 }
 
 async fn delete_rule(

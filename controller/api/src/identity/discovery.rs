@@ -9,6 +9,8 @@ use super::json_home;
 use crate::http::PublicEndpoint;
 
 const JSON_HOME: &str = "application/json-home";
+/// As every answer of Keystone says.
+const VARY: &str = "X-Auth-Token";
 
 /// `GET /` and `GET /identity`: 300 with the one version there is, or what is below it as a JSON Home document.
 pub async fn versions(PublicEndpoint(endpoint): PublicEndpoint, headers: HeaderMap) -> Response {
@@ -17,7 +19,8 @@ pub async fn versions(PublicEndpoint(endpoint): PublicEndpoint, headers: HeaderM
     }
     let versions = json!({"versions": {"values": [document(&endpoint)]}});
     let location = format!("{endpoint}/identity/v3/");
-    (StatusCode::MULTIPLE_CHOICES, [(header::LOCATION, location)], Json(versions)).into_response()
+    let headers = [(header::LOCATION, location), (header::VARY, VARY.to_owned())];
+    (StatusCode::MULTIPLE_CHOICES, headers, Json(versions)).into_response()
 }
 
 /// `GET /v3`: 200.
@@ -56,7 +59,7 @@ fn weight(range: &str) -> u32 {
 }
 
 fn home(prefix: &str) -> Response {
-    let json_home = [(header::CONTENT_TYPE, JSON_HOME)];
+    let json_home = [(header::CONTENT_TYPE, JSON_HOME), (header::VARY, VARY)];
     (json_home, json_home::document(prefix).to_string()).into_response()
 }
 

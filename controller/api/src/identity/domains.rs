@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use updraft_core::identity::domain::{self, DomainChange, NewDomain};
 use updraft_model::identity::Domain;
 use updraft_wire::identity::{DomainBody, DomainList, DomainRequest, DomainView, extra};
@@ -32,6 +32,13 @@ fn view(endpoint: &str, domain: Domain) -> DomainView {
     }
 }
 
+/// Attributes that Keystone does not know, but for those that say what a domain is as a project.
+fn domain_extra(rest: Map<String, Value>) -> Map<String, Value> {
+    let mut extra = extra(rest);
+    extra.retain(|name, _| !matches!(name.as_str(), "domain_id" | "is_domain" | "parent_id"));
+    extra
+}
+
 /// A list of domains as the API shows it; `path` is where it is served.
 pub(super) fn list_view(endpoint: &str, path: &str, domains: Vec<Domain>) -> Json<DomainList> {
     let domains = domains.into_iter().map(|domain| view(endpoint, domain)).collect();
@@ -39,7 +46,8 @@ pub(super) fn list_view(endpoint: &str, path: &str, domains: Vec<Domain>) -> Jso
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
-    let found = domain::list(&core, &caller, call.get("name"), call.flag("enabled")).await?;
+    call.require_values(&["name"])?;
+    let found = domain::list(&core, &caller, call.get("name"), call.flag("enabled")?).await?;
     let views = found.into_iter().map(|domain| view(&endpoint, domain)).collect();
     Ok(call.answer(&endpoint, "domains", "domains", &["name", "enabled"], views)?)
 }
@@ -55,7 +63,7 @@ async fn create(
         enabled: fields.enabled.unwrap_or(true),
         tags: fields.tags.unwrap_or_default(),
         options: fields.options.unwrap_or_default(),
-        extra: extra(fields.rest),
+        extra: domain_extra(fields.rest),
     };
     let domain = domain::create(&core, &caller, new).await?;
     Ok((StatusCode::CREATED, Json(DomainBody { domain: view(&endpoint, domain) })))
@@ -77,7 +85,7 @@ async fn update(
         enabled: fields.enabled,
         tags: fields.tags,
         options: fields.options,
-        extra: extra(fields.rest),
+        extra: domain_extra(fields.rest),
     };
     let domain = domain::update(&core, &caller, &id, change).await?;
     Ok(Json(DomainBody { domain: view(&endpoint, domain) }))

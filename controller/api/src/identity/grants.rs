@@ -93,9 +93,24 @@ async fn listed(
     target: Target,
     inherited: bool,
 ) -> Answer<Json<Value>> {
+    let path = path_of(&actor, &target, inherited);
     let found = assignment::roles_on(&core, &caller, actor, target, inherited).await?;
     let views = found.into_iter().map(|role| roles::view(&endpoint, role)).collect();
-    Ok(list.answer(&endpoint, "roles", "roles", &[], views)?)
+    Ok(list.answer(&endpoint, &path, "roles", &[], views)?)
+}
+
+/// Where the grants between the two are listed, below `/v3/`.
+fn path_of(actor: &Actor, target: &Target, inherited: bool) -> String {
+    let actor = match actor {
+        Actor::User(id) => format!("users/{id}"),
+        Actor::Group(id) => format!("groups/{id}"),
+    };
+    let path = match target {
+        Target::Project(id) => format!("projects/{id}/{actor}/roles"),
+        Target::Domain(id) => format!("domains/{id}/{actor}/roles"),
+        Target::System => format!("system/{actor}/roles"),
+    };
+    if inherited { format!("OS-INHERIT/{path}/inherited_to_projects") } else { path }
 }
 
 async fn check(Call { core, caller, .. }: Call, assignment: Assignment) -> Answer<StatusCode> {

@@ -34,6 +34,7 @@ pub(super) fn view(endpoint: &str, group: Group) -> GroupView {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    call.require_values(&["domain_id", "name"])?;
     let found = group::list(&core, &caller, call.get("domain_id"), call.get("name")).await?;
     let views = found.into_iter().map(|group| view(&endpoint, group)).collect();
     Ok(call.answer(&endpoint, "groups", "groups", &["domain_id", "name"], views)?)

@@ -22,11 +22,11 @@ const RESOURCES: &[(&str, &str)] = &[
     ("domain", "/domains/{domain_id}"),
     ("domains", "/domains"),
     ("domain_config", "/domains/{domain_id}/config"),
-    ("domain_config_group", "/domains/{domain_id}/config/{config_group}"),
-    ("domain_config_option", "/domains/{domain_id}/config/{config_group}/{config_option}"),
+    ("domain_config_group", "/domains/{domain_id}/config/{group}"),
+    ("domain_config_option", "/domains/{domain_id}/config/{group}/{option}"),
     ("domain_config_default", "/domains/config/default"),
-    ("domain_config_default_group", "/domains/config/{config_group}/default"),
-    ("domain_config_default_option", "/domains/config/{config_group}/{config_option}/default"),
+    ("domain_config_default_group", "/domains/config/{group}/default"),
+    ("domain_config_default_option", "/domains/config/{group}/{option}/default"),
     ("domain_group_role", "/domains/{domain_id}/groups/{group_id}/roles/{role_id}"),
     ("domain_group_roles", "/domains/{domain_id}/groups/{group_id}/roles"),
     ("domain_user_role", "/domains/{domain_id}/users/{user_id}/roles/{role_id}"),
@@ -48,7 +48,7 @@ const RESOURCES: &[(&str, &str)] = &[
     ("projects", "/projects"),
     ("project_group_role", "/projects/{project_id}/groups/{group_id}/roles/{role_id}"),
     ("project_group_roles", "/projects/{project_id}/groups/{group_id}/roles"),
-    ("project_tags", "/projects/{project_id}/tags"),
+    ("project_tags", "/projects/{project_id}/tags/{value}"),
     ("project_user_role", "/projects/{project_id}/users/{user_id}/roles/{role_id}"),
     ("project_user_roles", "/projects/{project_id}/users/{user_id}/roles"),
     ("region", "/regions/{region_id}"),
@@ -71,6 +71,9 @@ const RESOURCES: &[(&str, &str)] = &[
     ("user_groups", "/users/{user_id}/groups"),
     ("user_projects", "/users/{user_id}/projects"),
 ];
+
+/// Of the relations above, those that Keystone does not promise to keep as they are.
+const EXPERIMENTAL: &[&str] = &["limit", "limit_model", "limits", "registered_limit", "registered_limits"];
 
 /// (extension with its version, relation, path below `/v3`).
 const EXTENSIONS: &[(&str, &str, &str)] = &[
@@ -142,7 +145,7 @@ const EXTENSIONS: &[(&str, &str, &str)] = &[
         "identity_providers_websso",
         "/auth/OS-FEDERATION/identity_providers/{idp_id}/protocols/{protocol_id}/websso",
     ),
-    ("OS-FEDERATION/1.0", "service_provider", "/OS-FEDERATION/service_providers/{sp_id}"),
+    ("OS-FEDERATION/1.0", "service_provider", "/OS-FEDERATION/service_providers/{service_provider_id}"),
     ("OS-FEDERATION/1.0", "service_providers", "/OS-FEDERATION/service_providers"),
     (
         "OS-INHERIT/1.0",
@@ -184,8 +187,13 @@ const EXTENSIONS: &[(&str, &str, &str)] = &[
 
 /// The document; `prefix` is what stands before the paths.
 pub(super) fn document(prefix: &str) -> Value {
-    let own =
-        RESOURCES.iter().map(|(name, path)| (format!("{RELATIONS}/rel/{name}"), resource(prefix, path)));
+    let own = RESOURCES.iter().map(|(name, path)| {
+        let mut resource = resource(prefix, path);
+        if EXPERIMENTAL.contains(name) {
+            resource["hints"] = json!({"status": "experimental"});
+        }
+        (format!("{RELATIONS}/rel/{name}"), resource)
+    });
     let extensions = EXTENSIONS.iter().map(|(extension, name, path)| {
         (format!("{RELATIONS}/ext/{extension}/rel/{name}"), resource(prefix, path))
     });
@@ -194,17 +202,30 @@ pub(super) fn document(prefix: &str) -> Value {
 
 fn resource(prefix: &str, path: &str) -> Value {
     let variables = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    // Both roles of an implication are roles.
-    let relation = |name: &str| match name {
-        "prior_role_id" | "implied_role_id" => format!("{RELATIONS}/param/role_id"),
-        name => format!("{RELATIONS}/param/{name}"),
-    };
     let variables: Map<String, Value> =
-        variables.map(|name| (name.to_owned(), relation(name).into())).collect();
+        variables.map(|name| (name.to_owned(), parameter(name).into())).collect();
     match variables.is_empty() {
         true => json!({"href": format!("{prefix}{path}")}),
         false => json!({"href-template": format!("{prefix}{path}"), "href-vars": variables}),
     }
+}
+
+/// What a variable of a path stands for. Both roles of an implication are roles.
+fn parameter(name: &str) -> String {
+    let path = match name {
+        "prior_role_id" | "implied_role_id" => "param/role_id",
+        "group" => "param/config_group",
+        "option" => "param/config_option",
+        "value" => "param/tag_value",
+        "endpoint_group_id" => "ext/OS-EP-FILTER/1.0/param/endpoint_group_id",
+        "idp_id" => "ext/OS-FEDERATION/1.0/param/idp_id",
+        "mapping_id" => "ext/OS-FEDERATION/1.0/param/mapping_id",
+        "protocol_id" => "ext/OS-FEDERATION/1.0/param/protocol_id",
+        "service_provider_id" => "ext/OS-FEDERATION/1.0/param/service_provider_id",
+        "trust_id" => "ext/OS-TRUST/1.0/param/trust_id",
+        name => return format!("{RELATIONS}/param/{name}"),
+    };
+    format!("{RELATIONS}/{path}")
 }
 
 #[cfg(test)]
@@ -221,6 +242,12 @@ mod tests {
         assert_eq!(resource("rel/users")["href"], "/v3/users");
         let trust = resource("ext/OS-TRUST/1.0/rel/trust");
         assert_eq!(trust["href-template"], "/v3/OS-TRUST/trusts/{trust_id}");
-        assert!(trust["href-vars"]["trust_id"].as_str().unwrap().ends_with("/param/trust_id"));
+        let trust_id = trust["href-vars"]["trust_id"].as_str().unwrap();
+        assert!(trust_id.ends_with("/3/ext/OS-TRUST/1.0/param/trust_id"), "{trust_id}");
+        let option = resource("rel/domain_config_option");
+        assert_eq!(option["href-template"], "/v3/domains/{domain_id}/config/{group}/{option}");
+        assert!(option["href-vars"]["group"].as_str().unwrap().ends_with("/3/param/config_group"));
+        assert_eq!(resource("rel/limits")["hints"]["status"], "experimental");
+        assert!(resource("rel/users").get("hints").is_none());
     }
 }

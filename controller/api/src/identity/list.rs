@@ -58,9 +58,22 @@ impl ListCall {
         self.get(name).is_some_and(|value| value != "0")
     }
 
-    /// A filter by a boolean: everything but what means no means yes.
-    pub fn flag(&self, name: &str) -> Option<bool> {
-        self.get(name).map(as_boolean)
+    /// A filter by a boolean; 400 for a value that means neither yes nor no. An empty one means yes.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let words = ["", "0", "1", "false", "n", "no", "off", "on", "true", "y", "yes"];
+        match words.contains(&value.to_ascii_lowercase().as_str()) {
+            true => Ok(Some(as_boolean(value))),
+            false => Err(invalid_filter(name, "it is neither true nor false")),
+        }
+    }
+
+    /// 400 when one of these filters is there without a value.
+    pub fn require_values(&self, names: &[&str]) -> Result<()> {
+        match names.iter().find(|name| self.get(name) == Some("")) {
+            Some(name) => Err(invalid_filter(name, "it is empty")),
+            None => Ok(()),
+        }
     }
 
     /// The answer: of `items`, those that pass the filters on `attributes`, in order, a page of them.
@@ -142,6 +155,10 @@ impl ListCall {
     }
 }
 
+fn invalid_filter(name: &str, problem: &str) -> Error {
+    Error::bad_request("ValidationError", format!("Invalid input for query parameter '{name}': {problem}."))
+}
+
 fn as_boolean(text: &str) -> bool {
     !matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "f" | "no" | "n" | "off")
 }
@@ -204,6 +221,17 @@ mod tests {
         ] {
             assert_eq!(ids(query).0, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn filters_have_a_value_that_they_can_have() {
+        let call = |query: &str| ListCall { pairs: parsed(query), query: Some(query.to_owned()) };
+        for (query, expected) in [("", None), ("enabled", Some(true)), ("enabled=No", Some(false))] {
+            assert_eq!(call(query).flag("enabled").unwrap(), expected, "{query}");
+        }
+        assert!(call("enabled=maybe").flag("enabled").is_err());
+        assert!(call("name=").require_values(&["domain_id", "name"]).is_err());
+        assert!(call("name=x&other=").require_values(&["domain_id", "name"]).is_ok());
     }
 
     #[test]

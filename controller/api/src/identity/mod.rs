@@ -99,6 +99,14 @@ fn same_id(given: Option<&str>, id: &str) -> Result<(), Error> {
     }
 }
 
+/// 400 when a body asks for no change.
+fn some_change<T: Default + PartialEq>(fields: &T) -> Result<(), Error> {
+    match *fields == T::default() {
+        true => Err(Error::bad_request("ValidationError", "Invalid input: it has no attributes")),
+        false => Ok(()),
+    }
+}
+
 /// The id in a body whose other attributes are kept as they come.
 fn id_of(rest: &serde_json::Map<String, serde_json::Value>) -> Option<&str> {
     rest.get("id").and_then(serde_json::Value::as_str)

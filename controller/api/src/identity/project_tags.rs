@@ -53,11 +53,25 @@ async fn add(
     Path((id, tag)): Path<(String, String)>,
 ) -> Answer<(StatusCode, [(HeaderName, String); 1])> {
     tags::add(&core, &caller, &id, &tag).await?;
+    let tag = in_path(&tag);
     let location = format!("{endpoint}/identity/v3/projects/{id}/tags/{tag}");
-    // A tag that cannot be in a header is found without it.
-    let location =
-        if location.is_ascii() { location } else { format!("{endpoint}/identity/v3/projects/{id}/tags") };
     Ok((StatusCode::CREATED, [(header::LOCATION, location)]))
+}
+
+/// What stands for itself in a segment of a path, beside letters and digits (RFC 3986, `pchar`).
+const PLAIN: &[u8] = b"-._~!$&'()*+;=:@";
+
+/// A tag as a segment of a path.
+fn in_path(tag: &str) -> String {
+    let mut path = String::new();
+    for byte in tag.bytes() {
+        if byte.is_ascii_alphanumeric() || PLAIN.contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    path
 }
 
 async fn remove(

@@ -60,23 +60,24 @@ pub(super) fn list_view(endpoint: &str, path: &str, projects: Vec<Project>) -> J
 
 /// `GET /v3/projects`; domains in the shape of projects with `is_domain`.
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
-    let mut found = match call.flag("is_domain") {
+    call.require_values(&["domain_id", "name", "parent_id"])?;
+    let mut found = match call.flag("is_domain")? {
         Some(true) => project::list_domains(&core, &caller).await?,
-        Some(false) | None => project::list(&core, &caller, filter(&call)).await?,
+        Some(false) | None => project::list(&core, &caller, filter(&call)?).await?,
     };
     found.retain(|project| has_tags(&call, &project.tags));
     let views = found.into_iter().map(|project| view(&endpoint, project)).collect();
     Ok(call.answer(&endpoint, "projects", "projects", &FILTERS, views)?)
 }
 
-fn filter(call: &ListCall) -> ProjectFilter {
-    ProjectFilter {
+fn filter(call: &ListCall) -> Result<ProjectFilter> {
+    Ok(ProjectFilter {
         ids: None,
         domain_id: call.owned("domain_id"),
         parent_id: call.owned("parent_id"),
         name: call.owned("name"),
-        enabled: call.flag("enabled"),
-    }
+        enabled: call.flag("enabled")?,
+    })
 }
 
 /// The four filters by tags, each a list with commas between.

@@ -11,7 +11,7 @@ use updraft_model::identity::Region;
 use updraft_wire::identity::{RegionBody, RegionRequest, RegionView, extra};
 
 use super::list::ListCall;
-use super::{same_id, self_link};
+use super::{same_id, self_link, some_change};
 use crate::http::{Answer, Body, Call};
 use crate::routes::{Routes, get};
 
@@ -74,6 +74,7 @@ async fn update(
     Path(id): Path<String>,
     Body(RegionRequest { region: fields }): Body<RegionRequest>,
 ) -> Answer<Json<RegionBody>> {
+    some_change(&fields)?;
     same_id(fields.id.as_deref(), &id)?;
     let change = move |region: &mut Region| {
         if let Some(description) = fields.description {

@@ -39,6 +39,7 @@ fn view(endpoint: &str, limit: RegisteredLimit) -> RegisteredLimitView {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    call.require_values(&["resource_name"])?;
     let filter = LimitFilter {
         owner_id: None,
         service_id: call.owned("service_id"),

@@ -32,6 +32,7 @@ pub(super) fn view(endpoint: &str, role: Role) -> RoleView {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    call.require_values(&["domain_id", "name"])?;
     let found = role::list(&core, &caller, call.get("domain_id"), call.get("name")).await?;
     let views = found.into_iter().map(|role| view(&endpoint, role)).collect();
     Ok(call.answer(&endpoint, "roles", "roles", &["name"], views)?)

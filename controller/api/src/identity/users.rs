@@ -10,7 +10,8 @@ use updraft_core::{Core, Error, Result};
 use updraft_model::Timestamp;
 use updraft_model::identity::{FederatedName, User};
 use updraft_wire::identity::{
-    FederatedProtocolView, FederatedUserView, PasswordRequest, UserBody, UserRequest, UserView, extra,
+    FederatedProtocolView, FederatedUserView, PasswordRequest, UserBody, UserGroupView, UserRequest,
+    UserView, extra,
 };
 
 use super::list::ListCall;
@@ -126,6 +127,7 @@ fn is_time(text: &str) -> bool {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
+    call.require_values(&["domain_id", "name"])?;
     let [idp_id, protocol_id, unique_id] = ["idp_id", "protocol_id", "unique_id"].map(|name| call.get(name));
     let ids = match idp_id.or(protocol_id).or(unique_id) {
         Some(_) => Some(user::with_federated_name(&core, idp_id, protocol_id, unique_id).await?),
@@ -135,7 +137,7 @@ async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<J
         ids,
         domain_id: call.owned("domain_id"),
         name: call.owned("name"),
-        enabled: call.flag("enabled"),
+        enabled: call.flag("enabled")?,
     };
     let found = user::list(&core, &caller, filter).await?;
     Ok(answer(&call, &endpoint, "users", found)?)
@@ -243,6 +245,8 @@ async fn list_groups(
     call: ListCall,
 ) -> Answer<Json<Value>> {
     let found = group::list_of_user(&core, &caller, &id).await?;
-    let views = found.into_iter().map(|group| groups::view(&endpoint, group)).collect();
+    let membership =
+        |group| UserGroupView { group: groups::view(&endpoint, group), membership_expires_at: None };
+    let views = found.into_iter().map(membership).collect();
     Ok(call.answer(&endpoint, &format!("users/{id}/groups"), "groups", &["name"], views)?)
 }

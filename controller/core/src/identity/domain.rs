@@ -2,7 +2,7 @@
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{DEFAULT_DOMAIN_ID, Domain, Extra, Options, merge_options};
+use updraft_model::identity::{DEFAULT_DOMAIN_ID, Domain, Extra, Options, given_options, merge_options};
 use updraft_store::Tx;
 use updraft_store::identity::project::{self, ProjectFilter};
 use updraft_store::identity::user::{self, UserFilter};
@@ -61,7 +61,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewDomain) -> Result<Doma
         description: new.description,
         enabled: new.enabled,
         tags: new.tags,
-        options: new.options,
+        options: given_options(new.options),
         extra: new.extra,
         tokens_valid_after: Timestamp(0),
     };

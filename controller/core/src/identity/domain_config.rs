@@ -4,7 +4,7 @@
 //! They are kept, checked and handed out as Keystone does, for the tools that write them; nothing here acts on them, since
 //! users live in the database. A secret among them is sealed and never shown.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use updraft_model::identity::DEFAULT_DOMAIN_ID;
 use updraft_store::Conn;
 use updraft_store::identity::domain;
@@ -320,6 +320,48 @@ pub async fn delete(core: &Core, caller: &Caller, domain_id: &str, part: &Part) 
     .await
 }
 
+/// What an option is when nobody set it, as Keystone has it.
+fn default_of(option: &str) -> Value {
+    match option {
+        "driver" => DRIVER.into(),
+        "url" => "ldap://localhost".into(),
+        "suffix" => "cn=example,cn=com".into(),
+        "query_scope" => "one".into(),
+        "alias_dereferencing" => "default".into(),
+        "user_objectclass" => "inetOrgPerson".into(),
+        "user_id_attribute" | "group_id_attribute" => "cn".into(),
+        "user_name_attribute" => "sn".into(),
+        "user_mail_attribute" => "mail".into(),
+        "user_description_attribute" | "group_desc_attribute" => "description".into(),
+        "user_pass_attribute" => "userPassword".into(),
+        "user_enabled_attribute" => "enabled".into(),
+        "user_enabled_default" => "True".into(),
+        "user_attribute_ignore" => json!(["default_project_id"]),
+        "group_objectclass" => "groupOfNames".into(),
+        "group_name_attribute" => "ou".into(),
+        "group_member_attribute" => "member".into(),
+        "tls_req_cert" => "demand".into(),
+        "user_additional_attribute_mapping"
+        | "group_attribute_ignore"
+        | "group_additional_attribute_mapping" => json!([]),
+        "user_enabled_invert"
+        | "user_enabled_emulation"
+        | "user_enabled_emulation_use_group_config"
+        | "group_members_are_ids"
+        | "use_tls" => false.into(),
+        "use_pool" | "use_auth_pool" => true.into(),
+        "page_size" | "user_enabled_mask" => 0.into(),
+        "pool_size" => 10.into(),
+        "pool_retry_max" => 3.into(),
+        "pool_retry_delay" => json!(0.1),
+        "pool_connection_timeout" => json!(-1),
+        "pool_connection_lifetime" => 600.into(),
+        "auth_pool_size" => 100.into(),
+        "auth_pool_connection_lifetime" => 60.into(),
+        _ => Value::Null,
+    }
+}
+
 /// What holds where a domain has no options of its own: users live in the database.
 pub fn default(core: &Core, caller: &Caller, part: &Part) -> Result<Map<String, Value>> {
     access::enforce_plain(core, caller, "identity:get_domain_config_default")?;
@@ -335,8 +377,8 @@ pub fn default(core: &Core, caller: &Caller, part: &Part) -> Result<Map<String, 
     for group in ["identity", "ldap"] {
         let wanted = |name: &&&str| part.option.as_ref().is_none_or(|option| option == **name);
         let options = options_of(group).unwrap_or_default().iter().filter(wanted);
-        let value = |name: &str| if name == "driver" { DRIVER.into() } else { Value::Null };
-        let options: Map<String, Value> = options.map(|name| ((*name).to_owned(), value(name))).collect();
+        let options: Map<String, Value> =
+            options.map(|name| ((*name).to_owned(), default_of(name))).collect();
         if part.group.as_ref().is_none_or(|wanted| wanted == group) {
             config.insert(group.to_owned(), options.into());
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{Domain, Extra, Options, Project, merge_options};
+use updraft_model::identity::{Domain, Extra, Options, Project, given_options, merge_options};
 pub use updraft_store::identity::project::ProjectFilter;
 use updraft_store::identity::{domain, project, user};
 use updraft_store::{Conn, Tx, leftovers};
@@ -89,7 +89,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewProject) -> Result<Pro
         description: new.description,
         enabled: new.enabled,
         tags: new.tags,
-        options: new.options,
+        options: given_options(new.options),
         extra: new.extra,
         is_domain: false,
         tokens_valid_after: Timestamp(0),

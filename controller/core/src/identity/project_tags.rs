@@ -71,6 +71,7 @@ async fn allowed(core: &Core, caller: &Caller, id: &str, rule: &str) -> Result<P
     found.ok_or_else(|| checks::not_found("project", id))
 }
 
+/// 403 when the project is immutable.
 async fn change(
     core: &Core,
     id: &str,
@@ -80,11 +81,13 @@ async fn change(
     core.write(move |tx| {
         Box::pin(async move {
             if let Some(mut found) = project::get(tx, &id).await? {
+                checks::may_update("project", &id, &found.options, None, false)?;
                 change(&mut found.tags)?;
                 project::update(tx, &found).await?;
                 return Ok(found.tags);
             }
             let mut found = domain::get(tx, &id).await?.ok_or_else(|| checks::not_found("project", &id))?;
+            checks::may_update("project", &id, &found.options, None, false)?;
             change(&mut found.tags)?;
             domain::update(tx, &found).await?;
             Ok(found.tags)

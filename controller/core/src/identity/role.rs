@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{ADMIN, Extra, Options, Role, merge_options};
+use updraft_model::identity::{ADMIN, Extra, Options, Role, given_options, merge_options};
 use updraft_store::Tx;
 use updraft_store::identity::assignment::{self, AssignmentFilter};
 use updraft_store::identity::{domain, role};
@@ -55,6 +55,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewRole) -> Result<Role> 
     checks::options(&new.options)?;
     let NewRole { name, domain_id, description, options, extra } = new;
     let name = checks::name(&name, checks::MAX_NAME_CHARS)?;
+    let options = given_options(options);
     let role = Role { id: new_keystone_id(), name, domain_id, description, options, extra };
     core.write(move |tx| {
         Box::pin(async move {
@@ -202,7 +203,10 @@ pub async fn imply(core: &Core, caller: &Caller, prior_id: &str, implied_id: &st
             if implied.name == ADMIN || (prior.domain_id.is_none() && implied.domain_id.is_some()) {
                 return Err(Error::forbidden(format!("{implied_id} cannot be an implied roles.")));
             }
-            Ok(role::imply(tx, &prior_id, &implied_id).await?)
+            match role::imply(tx, &prior_id, &implied_id).await? {
+                true => Ok(()),
+                false => Err(checks::duplicate("implied_role", "Duplicate entry")),
+            }
         })
     })
     .await

@@ -36,6 +36,17 @@ pub enum TokenUse {
     Revoke,
 }
 
+impl TokenUse {
+    /// The rule that says who may.
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Check => "identity:check_token",
+            Self::Validate => "identity:validate_token",
+            Self::Revoke => "identity:revoke_token",
+        }
+    }
+}
+
 /// How a token is asked about.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Asked {
@@ -56,12 +67,8 @@ pub async fn show(core: &Core, caller: &Caller, subject: &str, asked: Asked) -> 
         ErrorKind::Unauthorized => not_found(),
         _ => error,
     })?;
-    let rule = match asked.usage {
-        TokenUse::Check => "identity:check_token",
-        TokenUse::Validate => "identity:validate_token",
-        TokenUse::Revoke => "identity:revoke_token",
-    };
-    caller.enforce(rule, &Target { token_user_id: Some(&live.user.id), ..Target::default() })?;
+    caller
+        .enforce(asked.usage.rule(), &Target { token_user_id: Some(&live.user.id), ..Target::default() })?;
     if has_access_rules(&live) && !asked.knows_access_rules {
         return Err(not_found());
     }

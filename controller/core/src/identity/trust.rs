@@ -79,6 +79,9 @@ fn unlinked(new: NewTrust, expires_at: Option<Timestamp>, roles: &[Role]) -> Res
     if new.remaining_uses.is_some_and(|uses| uses < 1) {
         return Err(invalid("remaining_uses must be a positive integer or null."));
     }
+    if new.redelegation_count.is_some_and(i64::is_negative) {
+        return Err(invalid("redelegation_count must not be negative."));
+    }
     if is_redelegatable && new.remaining_uses.is_some() {
         return Err(invalid("remaining_uses must not be set if redelegation is allowed"));
     }
@@ -182,7 +185,13 @@ async fn wanted_roles(
     chain: Option<&[Trust]>,
     of_token: &[String],
 ) -> Result<Vec<Role>> {
-    let Some(project_id) = &new.project_id else { return Ok(Vec::new()) };
+    let Some(project_id) = &new.project_id else {
+        // Without a project there is no role to hand on.
+        return match new.roles.first() {
+            None => Ok(Vec::new()),
+            Some(RoleRef::Id(name) | RoleRef::Name(name)) => Err(checks::not_found("role", name)),
+        };
+    };
     if project::get(tx, project_id).await?.is_none() {
         return Err(checks::not_found("project", project_id));
     }

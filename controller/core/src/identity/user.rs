@@ -2,7 +2,7 @@
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_keystone_id;
-use updraft_model::identity::{Extra, FederatedName, Options, User, merge_options};
+use updraft_model::identity::{Extra, FederatedName, Options, User, given_options, merge_options};
 pub use updraft_store::identity::user::UserFilter;
 use updraft_store::identity::{application_credential, domain, federated_user, group, user};
 use updraft_store::{Conn, Tx};
@@ -56,7 +56,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewUser) -> Result<User> 
         email: new.email,
         default_project_id: new.default_project_id,
         enabled: new.enabled,
-        options: new.options,
+        options: given_options(new.options),
         extra: new.extra,
         password: None,
         created_at: Some(core.clock.now()),

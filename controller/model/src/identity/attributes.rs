@@ -14,6 +14,13 @@ pub fn is_set(options: &Options, name: &str) -> bool {
     options.get(name).and_then(Value::as_bool).unwrap_or(false)
 }
 
+/// The options of something new: one that is null is not set.
+pub fn given_options(options: Options) -> Options {
+    let mut given = Options::new();
+    merge_options(&mut given, options);
+    given
+}
+
 /// Takes changes over: null unsets an option.
 pub fn merge_options(options: &mut Options, changes: Options) {
     for (name, value) in changes {

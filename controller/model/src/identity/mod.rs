@@ -17,7 +17,7 @@ mod user;
 
 pub use application_credential::{AccessRule, ApplicationCredential};
 pub use assignment::{Actor, Assignment, Target};
-pub use attributes::{Extra, IMMUTABLE, Options, is_set, merge_options};
+pub use attributes::{Extra, IMMUTABLE, Options, given_options, is_set, merge_options};
 pub use catalog::{Endpoint, Interface, Region, Service};
 pub use credential::{Credential, EC2, TOTP};
 pub use domain::{DEFAULT_DOMAIN_ID, Domain};

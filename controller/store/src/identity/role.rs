@@ -86,17 +86,17 @@ pub async fn list_all(conn: &mut Conn) -> Result<Vec<Role>, StoreError> {
     Select::new(SELECT).order("name_key, id", None).fetch(conn).await?.iter().map(from_row).collect()
 }
 
-/// Who holds `prior` holds `implied` too; nothing when that is so already.
-pub async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<(), StoreError> {
+/// Who holds `prior` holds `implied` too; false when that is so already.
+pub async fn imply(tx: &mut Tx, prior: &str, implied: &str) -> Result<bool, StoreError> {
     if implications(tx).await?.iter().any(|(from, to)| from == prior && to == implied) {
-        return Ok(());
+        return Ok(false);
     }
     query("INSERT INTO implied_roles (prior_role_id, implied_role_id) VALUES (?, ?)")
         .bind(prior)
         .bind(implied)
         .execute(tx)
         .await?;
-    Ok(())
+    Ok(true)
 }
 
 /// Ends the implication; false when there was none.

@@ -3,14 +3,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::SelfLink;
+use super::attributes::not_null;
 
 /// `POST /v3/users/{user_id}/application_credentials`.
 #[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AppCredentialRequest {
     pub application_credential: AppCredentialFields,
 }
 
 #[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AppCredentialFields {
     pub name: String,
     pub description: Option<String>,
@@ -18,7 +21,10 @@ pub struct AppCredentialFields {
     pub expires_at: Option<String>,
     pub unrestricted: Option<bool>,
     pub roles: Option<Vec<RoleKey>>,
+    #[serde(default, deserialize_with = "not_null")]
     pub access_rules: Option<Vec<AccessRuleFields>>,
+    /// Of no account: the project is the token's.
+    pub project_id: Option<String>,
 }
 
 /// A role by its id, or by its name.

@@ -11,7 +11,7 @@ pub struct RegionRequest {
     pub region: RegionFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RegionFields {
     pub id: Option<String>,
@@ -78,6 +78,7 @@ pub struct ServiceView {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct EndpointRequest {
     #[serde(deserialize_with = "not_empty")]
     pub endpoint: EndpointFields,

@@ -8,6 +8,7 @@ use crate::nullable;
 
 /// `POST /v3/domains` and `PATCH /v3/domains/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct DomainRequest {
     #[serde(deserialize_with = "not_empty")]
     pub domain: DomainFields,

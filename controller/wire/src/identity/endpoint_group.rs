@@ -8,6 +8,7 @@ use crate::nullable;
 
 /// `POST /v3/OS-EP-FILTER/endpoint_groups` and `PATCH …/{id}`. A field that is absent keeps its value.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct EndpointGroupRequest {
     #[serde(deserialize_with = "not_empty")]
     pub endpoint_group: EndpointGroupFields,

@@ -3,18 +3,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SelfLink;
+use super::attributes::not_null;
 use crate::nullable;
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/identity_providers/{id}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct IdentityProviderRequest {
     pub identity_provider: IdentityProviderFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityProviderFields {
     pub domain_id: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,
     #[serde(deserialize_with = "nullable")]
     pub description: Option<Option<String>>,
@@ -48,6 +51,7 @@ pub struct IdentityProviderLinks {
 
 /// `PUT` and `PATCH …/identity_providers/{idp_id}/protocols/{id}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ProtocolRequest {
     pub protocol: ProtocolFields,
 }
@@ -108,14 +112,17 @@ pub struct MappingView {
 
 /// `PUT` and `PATCH /v3/OS-FEDERATION/service_providers/{id}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ServiceProviderRequest {
     pub service_provider: ServiceProviderFields,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ServiceProviderFields {
+    #[serde(deserialize_with = "not_null")]
     pub auth_url: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub sp_url: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub description: Option<Option<String>>,

@@ -8,6 +8,7 @@ use crate::nullable;
 
 /// `POST /v3/groups` and `PATCH /v3/groups/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct GroupRequest {
     #[serde(deserialize_with = "not_empty")]
     pub group: GroupFields,
@@ -18,6 +19,7 @@ pub struct GroupRequest {
 pub struct GroupFields {
     #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub domain_id: Option<String>,
     #[serde(deserialize_with = "nullable")]
     pub description: Option<Option<String>>,
@@ -39,4 +41,13 @@ pub struct GroupView {
     pub links: SelfLink,
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// A group among those of a user.
+#[derive(Clone, Debug, Serialize)]
+pub struct UserGroupView {
+    #[serde(flatten)]
+    pub group: GroupView,
+    /// Memberships last until they are ended: always null.
+    pub membership_expires_at: Option<String>,
 }

@@ -72,6 +72,8 @@ pub struct UserRef {
     pub id: Option<String>,
     pub name: Option<String>,
     pub domain: Option<DomainRef>,
+    /// Without one, the login fails.
+    #[serde(default)]
     pub password: String,
 }
 
@@ -99,12 +101,18 @@ pub enum ScopeRequest {
     Target {
         project: Option<ProjectRef>,
         domain: Option<DomainRef>,
-        system: Option<serde_json::Value>,
+        system: Option<SystemRef>,
         #[serde(default)]
         unscoped: Option<serde_json::Value>,
         #[serde(default, rename = "OS-TRUST:trust")]
         trust: Option<TrustRef>,
     },
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub struct SystemRef {
+    /// All of it, whatever it says: there are no parts.
+    pub all: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -45,7 +45,7 @@ pub use federation::{
     ProtocolFields, ProtocolLinks, ProtocolRequest, ProtocolView, ServiceProviderBody, ServiceProviderFields,
     ServiceProviderRequest, ServiceProviderView,
 };
-pub use group::{GroupBody, GroupFields, GroupRequest, GroupView};
+pub use group::{GroupBody, GroupFields, GroupRequest, GroupView, UserGroupView};
 pub use limit::{
     LimitBody, LimitChangeFields, LimitFields, LimitModelBody, LimitModelView, LimitRequest, LimitView,
     LimitsMade, LimitsRequest, RegisteredLimitBody, RegisteredLimitFields, RegisteredLimitRequest,
@@ -53,7 +53,7 @@ pub use limit::{
 };
 pub use login::{
     AppCredentialMethod, Auth, AuthRequest, DomainRef, Identity, OwnerRef, PasswordMethod, ProjectRef,
-    ScopeRequest, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
+    ScopeRequest, SystemRef, TokenMethod, TotpMethod, TotpUserRef, TrustRef, UserRef,
 };
 pub use policy::{PolicyBody, PolicyFields, PolicyRequest, PolicyView};
 pub use project::{

@@ -8,6 +8,7 @@ use crate::nullable;
 
 /// `POST /v3/projects` and `PATCH /v3/projects/{id}`. A field that is absent keeps its value, or its default.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ProjectRequest {
     pub project: ProjectFields,
 }

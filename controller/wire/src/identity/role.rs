@@ -8,6 +8,7 @@ use crate::nullable;
 
 /// `POST /v3/roles` and `PATCH /v3/roles/{id}`. A field that is absent keeps its value.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct RoleRequest {
     #[serde(deserialize_with = "not_empty")]
     pub role: RoleFields,

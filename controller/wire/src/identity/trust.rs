@@ -5,6 +5,7 @@ use super::{ListLinks, RoleKey, RoleView, SelfLink};
 
 /// `POST /v3/OS-TRUST/trusts`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TrustRequest {
     pub trust: TrustFields,
 }

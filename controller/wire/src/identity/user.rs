@@ -19,6 +19,7 @@ pub struct UserRequest {
 pub struct UserFields {
     #[serde(deserialize_with = "not_null")]
     pub name: Option<String>,
+    #[serde(deserialize_with = "not_null")]
     pub domain_id: Option<String>,
     #[serde(deserialize_with = "not_null")]
     pub enabled: Option<bool>,

@@ -22,10 +22,7 @@ pub(super) fn login(auth: Auth) -> Result<Login, Error> {
     methods.dedup();
     let asked = |name: &str| methods.iter().any(|method| method == name);
     let known = ["password", "token", "application_credential", "totp"];
-    if methods.is_empty() {
-        return Err(invalid("'methods' is empty"));
-    }
-    if !methods.iter().all(|method| known.contains(&method.as_str())) {
+    if methods.is_empty() || !methods.iter().all(|method| known.contains(&method.as_str())) {
         return Err(Error::unauthorized());
     }
     Ok(Login {
@@ -67,6 +64,9 @@ fn invalid(what: &str) -> Error {
 
 fn password(method: PasswordMethod) -> Result<PasswordProof, Error> {
     let user = method.user;
+    if user.password.is_empty() {
+        return Err(Error::unauthorized());
+    }
     Ok(PasswordProof { user: named(user.id, user.name, user.domain)?, password: user.password })
 }
 

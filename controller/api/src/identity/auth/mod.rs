@@ -89,12 +89,12 @@ pub(super) async fn outcome_answer(
 
 /// `GET` and `HEAD /v3/auth/tokens`: 404 for a subject token that is not alive.
 async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<TokenQuery>) -> Answer {
-    let subject = subject_token(&headers)?;
     let asked = token::Asked {
         usage: if method == Method::HEAD { TokenUse::Check } else { TokenUse::Validate },
         allow_expired: query.allow_expired.as_deref().is_some_and(is_true),
         knows_access_rules: knows_access_rules(&headers),
     };
+    let subject = subject_token(&call, &headers, asked.usage)?;
     let live = token::show(&call.core, &call.caller, subject, asked).await?;
     let body = view::token(&call.core, &call.endpoint, &live, query.nocatalog.is_none()).await?;
     Ok((token_headers(subject), Json(body)).into_response())
@@ -103,14 +103,19 @@ async fn show(method: Method, call: Call, headers: HeaderMap, Form(query): Form<
 /// `DELETE /v3/auth/tokens`: 204.
 async fn revoke(call: Call, headers: HeaderMap) -> Answer<StatusCode> {
     let asked = token::Asked { usage: TokenUse::Revoke, allow_expired: false, knows_access_rules: true };
-    let live = token::show(&call.core, &call.caller, subject_token(&headers)?, asked).await?;
+    let subject = subject_token(&call, &headers, asked.usage)?;
+    let live = token::show(&call.core, &call.caller, subject, asked).await?;
     token::revoke(&call.core, &live).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn subject_token(headers: &HeaderMap) -> Result<&str, Error> {
-    let value = headers.get(SUBJECT_TOKEN).and_then(|value| value.to_str().ok());
-    value.ok_or_else(|| Error::not_found("NotFound", "Could not find token: No token in the request."))
+/// Without one: 403 for who may ask about its own tokens alone, else 404.
+fn subject_token<'a>(call: &Call, headers: &'a HeaderMap, usage: TokenUse) -> Result<&'a str, Error> {
+    if let Some(subject) = headers.get(SUBJECT_TOKEN).and_then(|value| value.to_str().ok()) {
+        return Ok(subject);
+    }
+    call.caller.enforce(usage.rule(), &Target::default())?;
+    Err(Error::not_found("NotFound", "Could not find token: No token in the request."))
 }
 
 /// What Python's clients mean by yes.
@@ -150,28 +155,28 @@ async fn own_catalog(call: Call) -> Answer<Json<CatalogBody>> {
 
 /// `GET /v3/auth/projects`: where the caller may scope to.
 async fn own_projects(call: Call) -> Answer<Json<ProjectList>> {
-    projects_by(call, "identity:get_auth_projects").await
+    projects_by(call, "identity:get_auth_projects", "auth/projects").await
 }
 
-/// The same, at its path of old.
-pub(super) async fn projects_by(call: Call, rule: &str) -> Answer<Json<ProjectList>> {
+/// The same, also at its path of old.
+pub(super) async fn projects_by(call: Call, rule: &str, path: &str) -> Answer<Json<ProjectList>> {
     let Call { core, caller, endpoint } = call;
     caller.enforce(rule, &Target::default())?;
     let found = project::list_of_caller(&core, &caller).await?;
-    Ok(projects::list_view(&endpoint, "auth/projects", found))
+    Ok(projects::list_view(&endpoint, path, found))
 }
 
 /// `GET /v3/auth/domains`: where the caller may scope to.
 async fn own_domains(call: Call) -> Answer<Json<DomainList>> {
-    domains_by(call, "identity:get_auth_domains").await
+    domains_by(call, "identity:get_auth_domains", "auth/domains").await
 }
 
-/// The same, at its path of old.
-pub(super) async fn domains_by(call: Call, rule: &str) -> Answer<Json<DomainList>> {
+/// The same, also at its path of old.
+pub(super) async fn domains_by(call: Call, rule: &str, path: &str) -> Answer<Json<DomainList>> {
     let Call { core, caller, endpoint } = call;
     caller.enforce(rule, &Target::default())?;
     let found = domain::list_of_caller(&core, &caller).await?;
-    Ok(domains::list_view(&endpoint, "auth/domains", found))
+    Ok(domains::list_view(&endpoint, path, found))
 }
 
 /// `GET /v3/auth/system`: whether the caller may scope to the system.

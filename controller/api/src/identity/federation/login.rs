@@ -17,11 +17,15 @@ pub(super) fn routes() -> Routes {
         )
         .route(
             "/OS-FEDERATION/projects",
-            get(|call: Call| auth::projects_by(call, "identity:list_projects_for_user")),
+            get(|call: Call| {
+                auth::projects_by(call, "identity:list_projects_for_user", "OS-FEDERATION/projects")
+            }),
         )
         .route(
             "/OS-FEDERATION/domains",
-            get(|call: Call| auth::domains_by(call, "identity:list_domains_for_user")),
+            get(|call: Call| {
+                auth::domains_by(call, "identity:list_domains_for_user", "OS-FEDERATION/domains")
+            }),
         )
 }
 

@@ -14,7 +14,7 @@ use updraft_wire::identity::{
 
 use crate::http::{Answer, Body, Call};
 use crate::identity::list::ListCall;
-use crate::identity::{required, self_link};
+use crate::identity::{required, self_link, some_change};
 use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-FEDERATION/identity_providers";
@@ -70,7 +70,7 @@ fn protocol_view(endpoint: &str, protocol: FederationProtocol) -> ProtocolView {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
-    let found = provider::list(&core, &caller, call.get("id"), call.flag("enabled")).await?;
+    let found = provider::list(&core, &caller, call.get("id"), call.flag("enabled")?).await?;
     let views = found.into_iter().map(|idp| view(&endpoint, idp)).collect();
     Ok(call.answer(&endpoint, PATH, "identity_providers", &["id", "enabled"], views)?)
 }
@@ -97,6 +97,7 @@ async fn update(
     Path(id): Path<String>,
     Body(request): Body<IdentityProviderRequest>,
 ) -> Answer<Json<IdentityProviderBody>> {
+    some_change(&request.identity_provider)?;
     let changed = provider::update(&core, &caller, &id, fields(request.identity_provider)).await?;
     Ok(Json(IdentityProviderBody { identity_provider: view(&endpoint, changed) }))
 }
@@ -144,7 +145,8 @@ async fn update_protocol(
     Path((idp_id, id)): Path<(String, String)>,
     Body(ProtocolRequest { protocol: fields }): Body<ProtocolRequest>,
 ) -> Answer<Json<ProtocolBody>> {
-    let (mapping_id, attribute) = (fields.mapping_id, fields.remote_id_attribute);
+    let mapping_id = Some(required(fields.mapping_id, "mapping_id")?);
+    let attribute = fields.remote_id_attribute;
     let changed = provider::update_protocol(&core, &caller, &idp_id, &id, mapping_id, attribute).await?;
     Ok(Json(ProtocolBody { protocol: protocol_view(&endpoint, changed) }))
 }

@@ -11,7 +11,7 @@ use updraft_wire::identity::{ServiceProviderBody, ServiceProviderRequest, Servic
 
 use crate::http::{Answer, Body, Call};
 use crate::identity::list::ListCall;
-use crate::identity::self_link;
+use crate::identity::{self_link, some_change};
 use crate::routes::{Routes, get};
 
 const PATH: &str = "OS-FEDERATION/service_providers";
@@ -46,7 +46,7 @@ fn fields(fields: wire::ServiceProviderFields) -> ServiceProviderFields {
 }
 
 async fn list(Call { core, caller, endpoint }: Call, call: ListCall) -> Answer<Json<Value>> {
-    let found = service_provider::list(&core, &caller, call.get("id"), call.flag("enabled")).await?;
+    let found = service_provider::list(&core, &caller, call.get("id"), call.flag("enabled")?).await?;
     let views = found.into_iter().map(|provider| view(&endpoint, provider)).collect();
     Ok(call.answer(&endpoint, PATH, "service_providers", &["id", "enabled"], views)?)
 }
@@ -73,6 +73,7 @@ async fn update(
     Path(id): Path<String>,
     Body(request): Body<ServiceProviderRequest>,
 ) -> Answer<Json<ServiceProviderBody>> {
+    some_change(&request.service_provider)?;
     let changed = service_provider::update(&core, &caller, &id, fields(request.service_provider)).await?;
     Ok(Json(ServiceProviderBody { service_provider: view(&endpoint, changed) }))
 }

@@ -222,3 +222,77 @@ async fn of_many_that_make_or_delete_the_same_one_does() {
 async fn futures_join<F: Future>([one, two, three, four]: [F; 4]) -> [F::Output; 4] {
     tokio::join!(one, two, three, four).into()
 }
+
+#[tokio::test]
+async fn what_keystone_refuses_in_a_body_is_refused() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let (project_id, user_id, alice) = cloud.tenant("alice", "member").await;
+    let trust = json!({
+        "trustor_user_id": user_id, "trustee_user_id": user_id, "project_id": project_id, "impersonation": true,
+        "roles": [{"name": "member"}], "redelegation_count": -1,
+    });
+    let credentials = format!("/v3/users/{user_id}/application_credentials");
+    for (path, token, body) in [
+        ("/v3/domains", &admin, json!({"domain": {"name": "d"}, "more": 1})),
+        ("/v3/projects", &admin, json!({"project": {"name": "p"}, "more": 1})),
+        ("/v3/groups", &admin, json!({"group": {"name": "g"}, "more": 1})),
+        ("/v3/roles", &admin, json!({"role": {"name": "r"}, "more": 1})),
+        ("/v3/groups", &admin, json!({"group": {"name": "g", "domain_id": null}})),
+        ("/v3/users", &admin, json!({"user": {"name": "u", "domain_id": null}})),
+        ("/v3/services", &admin, json!({"service": {"type": ""}})),
+        ("/v3/services", &admin, json!({"service": {"type": "x".repeat(256)}})),
+        ("/v3/services", &admin, json!({"service": {"type": "t", "name": ""}})),
+        ("/v3/OS-TRUST/trusts", &alice, json!({"trust": trust})),
+        (credentials.as_str(), &alice, json!({"application_credential": {"name": "a"}, "more": 1})),
+        (credentials.as_str(), &alice, json!({"application_credential": {"name": "a", "user_id": user_id}})),
+        (
+            credentials.as_str(),
+            &alice,
+            json!({"application_credential": {"name": "a", "access_rules": null}}),
+        ),
+    ] {
+        let refused = cloud.post(path, token, body.clone()).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{path} {body}: {}", refused.json());
+    }
+    let region = cloud.post("/v3/regions", &admin, json!({"region": {"id": "r"}})).await;
+    assert_eq!(region.status, StatusCode::CREATED);
+    assert_eq!(patch(&cloud, "/v3/regions/r", &admin, json!({"region": {}})).await, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn filters_that_cannot_be_are_refused() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    for path in [
+        "/v3/domains?enabled=maybe",
+        "/v3/domains?name=",
+        "/v3/projects?is_domain=maybe",
+        "/v3/projects?parent_id=",
+        "/v3/users?enabled=maybe",
+        "/v3/users?domain_id=",
+        "/v3/groups?name=",
+        "/v3/roles?domain_id=",
+        "/v3/registered_limits?resource_name=",
+    ] {
+        assert_eq!(cloud.get(path, &admin).await.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    for path in ["/v3/users?enabled", "/v3/users?enabled=no", "/v3/services?name="] {
+        assert_eq!(cloud.get(path, &admin).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_option_that_is_null_is_not_set() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    for (path, name, option) in [
+        ("/v3/domains", "domain", "immutable"),
+        ("/v3/projects", "project", "immutable"),
+        ("/v3/roles", "role", "immutable"),
+        ("/v3/users", "user", "lock_password"),
+    ] {
+        let made = cloud.post(path, &admin, json!({name: {"name": "new", "options": {option: null}}})).await;
+        assert_eq!(made.json()[name]["options"], json!({}), "{path}");
+    }
+}

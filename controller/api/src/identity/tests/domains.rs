@@ -41,6 +41,19 @@ async fn a_domain_is_disabled_before_it_goes_and_takes_everything_along() {
 }
 
 #[tokio::test]
+async fn a_domain_does_not_show_what_it_is_as_a_project() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let body =
+        json!({"domain": {"name": "acme", "parent_id": "x", "is_domain": true, "domain_id": "y", "z": 1}});
+    let made = cloud.post("/v3/domains", &admin, body).await.json()["domain"].clone();
+    assert_eq!(made["z"], 1);
+    for name in ["parent_id", "is_domain", "domain_id"] {
+        assert!(made.get(name).is_none(), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_domain_is_a_project_too() {
     let cloud = TestCloud::start().await;
     let admin = cloud.admin().await;

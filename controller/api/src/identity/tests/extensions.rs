@@ -195,6 +195,16 @@ async fn defaults_of_domains_and_what_passwords_must_be_can_be_read() {
     let (_, _, alice) = cloud.tenant("alice", "reader").await;
     let all = cloud.get("/v3/domains/config/default", &admin).await.json();
     assert_eq!(all["config"]["identity"]["driver"], "sql");
+    for (name, value) in [
+        ("url", json!("ldap://localhost")),
+        ("user_attribute_ignore", json!(["default_project_id"])),
+        ("pool_retry_delay", json!(0.1)),
+        ("pool_connection_timeout", json!(-1)),
+        ("use_tls", json!(false)),
+        ("user_tree_dn", Value::Null),
+    ] {
+        assert_eq!(all["config"]["ldap"][name], value, "{name}");
+    }
     let group = cloud.get("/v3/domains/config/ldap/default", &admin).await.json();
     assert_eq!(group["config"]["ldap"], all["config"]["ldap"]);
     let option = cloud.get("/v3/domains/config/identity/driver/default", &admin).await.json();

@@ -41,6 +41,7 @@ async fn every_grant_is_put_checked_listed_and_revoked() {
         let ids: Vec<&str> =
             listed["roles"].as_array().unwrap().iter().map(|role| role["id"].as_str().unwrap()).collect();
         assert!(ids.contains(&role_id.as_str()), "{list}: {listed}");
+        assert_eq!(listed["links"]["self"], format!("http://cloud.test:5000/identity{list}"));
     }
     // Each is a grant of its own: they go one by one.
     for (list, end) in &grants {

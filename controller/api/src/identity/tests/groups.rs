@@ -22,7 +22,9 @@ async fn membership_is_put_checked_listed_and_ended() {
     assert_eq!(call(Method::HEAD, &path).await, StatusCode::NO_CONTENT);
     let members = cloud.get(&format!("/v3/groups/{group}/users"), &admin).await;
     assert_eq!(members.text("/users/0/id"), ada);
-    assert_eq!(cloud.get(&format!("/v3/users/{ada}/groups"), &token).await.text("/groups/0/name"), "ops");
+    let of_ada = cloud.get(&format!("/v3/users/{ada}/groups"), &token).await;
+    assert_eq!(of_ada.text("/groups/0/name"), "ops");
+    assert_eq!(of_ada.json()["groups"][0].get("membership_expires_at"), Some(&Value::Null));
     for missing in [format!("/v3/groups/nowhere/users/{ada}"), format!("/v3/groups/{group}/users/nobody")] {
         assert_eq!(call(Method::PUT, &missing).await, StatusCode::NOT_FOUND, "{missing}");
     }

@@ -27,6 +27,7 @@ async fn discovery_leads_to_a_login() {
     for path in ["/", "/identity", "/identity/"] {
         let reply = cloud.get(path, "").await;
         assert_eq!(reply.status, StatusCode::MULTIPLE_CHOICES, "{path}");
+        assert_eq!(reply.header("vary"), "X-Auth-Token", "{path}");
         assert_eq!(reply.text("/versions/values/0/links/0/href"), "http://cloud.test:5000/identity/v3/");
     }
     for path in ["/v3", "/v3/", "/identity/v3"] {
@@ -185,6 +186,10 @@ async fn tokens_are_shown_and_revoked() {
     }
     assert_eq!(request(Method::GET, &stranger, &token, "").await.status, StatusCode::FORBIDDEN);
     assert_eq!(request(Method::GET, &admin, "nonsense", "").await.status, StatusCode::NOT_FOUND);
+    for (auth, expected) in [(&admin, StatusCode::NOT_FOUND), (&stranger, StatusCode::FORBIDDEN)] {
+        assert_eq!(cloud.get("/v3/auth/tokens", auth).await.status, expected, "no subject token");
+        assert_eq!(cloud.delete("/v3/auth/tokens", auth).await.status, expected, "no subject token");
+    }
     assert_eq!(request(Method::DELETE, &token, &token, "").await.status, StatusCode::NO_CONTENT);
     assert_eq!(request(Method::GET, &admin, &token, "").await.status, StatusCode::NOT_FOUND);
     assert_eq!(cloud.get("/v3/auth/projects", &token).await.status, StatusCode::UNAUTHORIZED);

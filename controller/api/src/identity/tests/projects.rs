@@ -161,6 +161,11 @@ async fn tags_one_by_one_all_at_once_and_as_filters() {
     assert!(added.header("location").ends_with(&one), "{}", added.header("location"));
     assert_eq!(call(Method::PUT, &one, Value::Null).await.status, StatusCode::BAD_REQUEST, "it is there");
     assert_eq!(call(Method::GET, &one, Value::Null).await.status, StatusCode::NO_CONTENT);
+    for escaped in ["%E2%82%AC", "a%0Ab", "a%20b", "x:y=z"] {
+        let added = call(Method::PUT, &format!("{tags}/{escaped}"), Value::Null).await;
+        assert_eq!(added.status, StatusCode::CREATED, "{escaped}");
+        assert!(added.header("location").ends_with(&format!("/tags/{escaped}")), "{escaped}");
+    }
     let set = call(Method::PUT, &tags, json!({"tags": ["b", "c"]})).await;
     assert_eq!((set.status, set.json()["tags"].clone()), (StatusCode::OK, json!(["b", "c"])));
     assert_eq!(call(Method::PUT, &tags, json!({"tags": ["x,y"]})).await.status, StatusCode::BAD_REQUEST);
@@ -182,6 +187,18 @@ async fn tags_one_by_one_all_at_once_and_as_filters() {
     assert_eq!(call(Method::DELETE, &tags, Value::Null).await.status, StatusCode::NO_CONTENT);
     assert_eq!(call(Method::GET, &tags, Value::Null).await.json()["tags"], json!([]));
     assert_eq!(red["tags"], json!(["a", "b"]));
+    let path = format!("/v3/projects/{}", id(&red));
+    let locked = json!({"project": {"options": {"immutable": true}}});
+    assert_eq!(call(Method::PATCH, &path, locked).await.status, StatusCode::OK);
+    for (method, path, body) in [
+        (Method::PUT, format!("{path}/tags/c"), Value::Null),
+        (Method::DELETE, format!("{path}/tags/a"), Value::Null),
+        (Method::PUT, format!("{path}/tags"), json!({"tags": []})),
+        (Method::DELETE, format!("{path}/tags"), Value::Null),
+    ] {
+        let refused = call(method.clone(), &path, body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{method} {path}");
+    }
 }
 
 /// Keystone forgets it; the other services keep what was made in it, as OpenStack's do, and the doctor says so.

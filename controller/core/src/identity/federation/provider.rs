@@ -45,7 +45,7 @@ pub async fn create(
                 enabled: fields.enabled.unwrap_or(false),
                 description: fields.description.flatten(),
                 remote_ids: checked_remote_ids(fields.remote_ids.unwrap_or_default())?,
-                authorization_ttl: fields.authorization_ttl.flatten(),
+                authorization_ttl: checked_ttl(fields.authorization_ttl.flatten())?,
             };
             checks::unique("identity_provider", &idp.id, federation::insert_idp(tx, &idp).await)?;
             Ok(idp)
@@ -76,13 +76,21 @@ async fn ensure_domain(tx: &mut Tx, idp_id: &str, wanted: Option<String>) -> Res
     Ok(domain.id)
 }
 
+fn checked_ttl(ttl: Option<i64>) -> Result<Option<i64>> {
+    match ttl.is_some_and(i64::is_negative) {
+        true => Err(invalid("'authorization_ttl' is less than 0")),
+        false => Ok(ttl),
+    }
+}
+
 fn checked_remote_ids(mut remote_ids: Vec<String>) -> Result<Vec<String>> {
+    let count = remote_ids.len();
     remote_ids.sort();
     remote_ids.dedup();
     let fits = |id: &String| (1..=MAX_REMOTE_ID_CHARS).contains(&id.chars().count());
-    match remote_ids.len() <= MAX_REMOTE_IDS && remote_ids.iter().all(fits) {
+    match remote_ids.len() == count && count <= MAX_REMOTE_IDS && remote_ids.iter().all(fits) {
         true => Ok(remote_ids),
-        false => Err(invalid("'remote_ids' are too many or too long")),
+        false => Err(invalid("'remote_ids' are too many, too long or not unique")),
     }
 }
 
@@ -103,7 +111,7 @@ pub async fn update(
             let mut idp = federation::get_idp(tx, &id).await?.ok_or_else(|| idp_not_found(&id))?;
             idp.enabled = fields.enabled.unwrap_or(idp.enabled);
             idp.description = fields.description.unwrap_or(idp.description);
-            idp.authorization_ttl = fields.authorization_ttl.unwrap_or(idp.authorization_ttl);
+            idp.authorization_ttl = checked_ttl(fields.authorization_ttl.unwrap_or(idp.authorization_ttl))?;
             if let Some(remote_ids) = fields.remote_ids {
                 idp.remote_ids = checked_remote_ids(remote_ids)?;
             }

@@ -120,6 +120,21 @@ struct GroupRule {
     domain: Option<DomainRule>,
 }
 
+impl Local {
+    fn check(&self) -> Result<(), RuleError> {
+        if let Some(GroupRule { id: None, name, domain }) = &self.group
+            && (name.is_none() || domain.is_none())
+        {
+            return Err(RuleError::Value("a group has an id, or a name and a domain"));
+        }
+        let kind = self.user.as_ref().and_then(|user| user.kind.as_deref());
+        match kind.is_none_or(|kind| matches!(kind, "local" | "ephemeral")) {
+            true => Ok(()),
+            false => Err(RuleError::Value("the 'type' of a user is 'local' or 'ephemeral'")),
+        }
+    }
+}
+
 impl Rules {
     /// Reads rules and checks all that can be checked without an assertion.
     pub fn parse(rules: &Value) -> Result<Self, RuleError> {
@@ -133,7 +148,8 @@ impl Rules {
         }
         for rule in &rules {
             for local in &rule.local {
-                let _: Local = Deserialize::deserialize(local)?;
+                let local: Local = Deserialize::deserialize(local)?;
+                local.check()?;
             }
             for requirement in &rule.remote {
                 requirement.check()?;

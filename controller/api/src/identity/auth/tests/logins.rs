@@ -37,9 +37,20 @@ async fn threat_9_methods_are_few_and_counted_once() {
     let twice = ask(json!(["password", "password"])).await;
     assert_eq!(twice.json()["token"]["methods"], json!(["password"]));
     assert_eq!(ask(json!(vec!["password"; 9])).await.status, StatusCode::BAD_REQUEST);
-    assert_eq!(ask(json!([])).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(ask(json!([])).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ask(json!(["oauth1"])).await.status, StatusCode::UNAUTHORIZED);
     assert_eq!(ask(json!(["token"])).await.status, StatusCode::BAD_REQUEST, "without the proof");
+}
+
+#[tokio::test]
+async fn a_login_without_a_password_fails_as_one_with_a_wrong_one() {
+    let cloud = TestCloud::start().await;
+    for password in [json!({}), json!({"password": ""})] {
+        let mut user = json!({"name": "admin", "domain": {"id": "default"}});
+        user.as_object_mut().unwrap().extend(password.as_object().unwrap().clone());
+        let reply = login_by(&cloud, "password", json!({"user": user}), Value::Null).await;
+        assert_eq!(reply.status, StatusCode::UNAUTHORIZED, "{user}");
+    }
 }
 
 #[tokio::test]
@@ -118,6 +129,8 @@ async fn the_system_is_a_scope() {
         let refused = login_by(&cloud, "token", json!({"id": token}), other).await;
         assert_eq!(refused.status, StatusCode::FORBIDDEN);
     }
+    let part = cloud.login("admin", ADMIN_PASSWORD, json!({"system": {"all": "yes"}})).await;
+    assert_eq!(part.status, StatusCode::BAD_REQUEST);
     cloud.tenant("alice", "member").await;
     assert_eq!(cloud.login("alice", "alice", scope).await.status, StatusCode::UNAUTHORIZED);
 }

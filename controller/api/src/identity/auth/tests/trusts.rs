@@ -56,6 +56,8 @@ async fn a_trustee_acts_with_the_trusts_roles() {
     let trust_id = made.text("/trust/id");
     assert_eq!(made.json()["trust"]["roles"][0]["name"], "reader");
     assert_eq!(made.json()["trust"]["redelegation_count"], 0);
+    let nowhere = scene.make(&scene.trustor, json!({"project_id": null})).await;
+    assert_eq!(nowhere.status, StatusCode::NOT_FOUND, "a role without a project");
     let used = scene.use_it("bob", &trust_id).await;
     let token = used.json()["token"].clone();
     assert_eq!(token["user"]["id"], scene.trustee_id.as_str());

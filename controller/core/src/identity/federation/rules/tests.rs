@@ -113,3 +113,17 @@ fn lists_survive_being_written_and_read() {
     assert_eq!(listed("[not python]"), ["[not python]"]);
     assert_eq!(listed("['a' 'b']"), ["['a' 'b']"]);
 }
+
+#[test]
+fn what_a_group_and_a_user_are_is_checked_before_anybody_comes() {
+    for (local, fits) in [
+        (json!({"group": {"id": "g"}}), true),
+        (json!({"group": {"name": "g", "domain": {"id": "d"}}}), true),
+        (json!({"group": {"name": "g"}}), false),
+        (json!({"user": {"name": "{0}", "type": "local"}}), true),
+        (json!({"user": {"name": "{0}", "type": "other"}}), false),
+    ] {
+        let rules = json!([{"local": [local], "remote": [{"type": "Name"}]}]);
+        assert_eq!(Rules::parse(&rules).is_ok(), fits, "{rules}");
+    }
+}
