@@ -118,6 +118,33 @@ const BOOLEANS: [&str; 20] = [
     "OFF", "Off", "off", "NO", "No", "no",
 ];
 
+/// For calls that take each key once.
+pub(super) fn refuse_repeated(pairs: &Pairs) -> Result<(), Error> {
+    let repeated = pairs
+        .iter()
+        .enumerate()
+        .find(|(index, (name, _))| pairs.iter().skip(index + 1).any(|(other, _)| other == name));
+    match repeated {
+        None => Ok(()),
+        Some((_, (name, _))) => {
+            let message =
+                format!("Invalid input for query parameters {name}. Its list of values is too long");
+            Err(Error::bad_request("ValidationError", message))
+        }
+    }
+}
+
+/// A span of time does not end before it begins.
+pub(super) fn refuse_backwards(since: Option<Timestamp>, before: Option<Timestamp>) -> Result<(), Error> {
+    match (since, before) {
+        (Some(since), Some(before)) if before < since => {
+            let message = "The value of changes-since must be less than or equal to changes-before.";
+            Err(Error::bad_request("BadRequest", message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `1`, `true`, … A key without a value is a yes, as in `?all_tenants`.
 pub(super) fn flag(pairs: &Pairs, key: &str) -> Result<Option<bool>, Error> {
     let Some((_, value)) = pairs.iter().rev().find(|(name, _)| name == key) else { return Ok(None) };

@@ -10,8 +10,9 @@ use updraft_wire::compute::Microversion;
 use updraft_wire::compute::server::addresses;
 
 use super::view::addresses_view;
+use crate::compute::query::{self, Holds, Pairs, Parameter};
 use crate::compute::version::Version;
-use crate::http::{Answer, Call};
+use crate::http::{Answer, Call, Form};
 
 /// From 2.70 on an attachment shows its tag.
 const TAG_SINCE: u16 = 70;
@@ -80,8 +81,17 @@ pub(super) async fn show(
     Ok(Json(json!({"interfaceAttachment": attachment(port, version)})))
 }
 
+const VOLUMES: &[Parameter] =
+    &[Parameter::new("limit", Holds::Number), Parameter::new("offset", Holds::Number)];
+
 /// `GET /servers/{id}/os-volume_attachments`: volumes are not offered yet, so there are none.
-pub(super) async fn volumes(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
+pub(super) async fn volumes(
+    call: Call,
+    Version(version): Version,
+    Path(id): Path<String>,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
+    query::read(pairs, VOLUMES, version)?;
     interface::may_list_volumes(&call.core, &call.caller, &id).await?;
     Ok(Json(json!({"volumeAttachments": []})))
 }

@@ -325,13 +325,8 @@ fn wanted(version: Microversion, pairs: &Pairs) -> Result<ListServers, Error> {
         strict_status: version.at_least(STRICT_STATUS_SINCE),
         detail: false,
     };
-    match (wanted.changed_since, wanted.changed_before) {
-        (Some(since), Some(before)) if before < since => {
-            let message = "The value of changes-since must be less than or equal to changes-before.";
-            Err(Error::bad_request("BadRequest", message))
-        }
-        _ => Ok(wanted),
-    }
+    query::refuse_backwards(wanted.changed_since, wanted.changed_before)?;
+    Ok(wanted)
 }
 
 /// What servers are sorted by, and whether downwards.
