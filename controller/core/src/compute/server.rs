@@ -339,6 +339,7 @@ fn apply(server: &mut Server, request: UpdateServer) -> Result<()> {
         server.name = new_server::checked_name(&name)?;
     }
     if let Some(description) = request.description {
+        new_server::check_description(description.as_deref())?;
         server.spec.description = description;
     }
     if let Some(hostname) = request.hostname {

@@ -217,7 +217,9 @@ impl Server {
 
     /// Whether `action` may start now.
     pub fn allow(&self, action: Action, by_admin: bool) -> Result<(), Refusal> {
-        if self.locked.is_some() && !by_admin {
+        // Groups are the network service's: a lock does not hold them.
+        let groups = matches!(action, Action::AddSecurityGroup | Action::RemoveSecurityGroup);
+        if self.locked.is_some() && !by_admin && !groups {
             return Err(Refusal::Locked { id: self.id.clone() });
         }
         let refuse = |attribute, value| {

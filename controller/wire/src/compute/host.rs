@@ -4,9 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Microversion, lenient};
-
 use super::rules::{self, Field, SchemaError};
+use super::{Microversion, lenient};
 
 /// From 2.53 on services and hypervisors are known by UUID.
 pub const UUID_SINCE: u16 = 53;

@@ -362,7 +362,8 @@ fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opti
 
 impl UpdateServer {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
-        let request: Self = rules::read(&mut body, "server", UPDATE_REQUEST, version)?;
+        let request: Self =
+            rules::read_filled(&mut body, "server", UPDATE_REQUEST, version, &["description"])?;
         check_hostname(request.hostname.as_deref(), version)?;
         Ok(request)
     }
