@@ -166,7 +166,7 @@ fn wanted_public(pairs: &Pairs) -> Result<Option<bool>, Error> {
 /// A number, which may be below zero.
 fn least(pairs: &Pairs, key: &str) -> Result<Option<i64>, Error> {
     let Some(text) = last(pairs, key) else { return Ok(None) };
-    text.trim().parse().map(Some).map_err(|_| invalid(key, text))
+    text.trim().parse::<i64>().map(Some).map_err(|_| invalid(key, text))
 }
 
 fn invalid(key: &str, text: &str) -> Error {

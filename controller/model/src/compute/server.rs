@@ -280,7 +280,9 @@ const fn allowed_in(action: Action) -> &'static [VmState] {
         Action::Stop => &[VmState::Active, VmState::Error],
         Action::RebootSoft => &[VmState::Active],
         Action::RebootHard => &[VmState::Active, VmState::Stopped, VmState::Error],
-        Action::AddSecurityGroup | Action::RemoveSecurityGroup => &[VmState::Active, VmState::Stopped],
+        Action::AddSecurityGroup | Action::RemoveSecurityGroup => {
+            &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error]
+        }
         Action::Delete => &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error],
         Action::ResetState => &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error],
     }

@@ -205,6 +205,9 @@ async fn a_wrong_state_is_a_409_in_novas_words() {
     ] {
         assert_eq!(cloud.act(&id, refused.clone()).await.status, StatusCode::BAD_REQUEST, "{refused}");
     }
+    let bare = cloud.create(json!({"networks": "none"})).await;
+    let reply = cloud.act(&bare, json!({"addSecurityGroup": {"name": "default"}})).await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND, "it has no port: {}", reply.json());
     let crossed = json!({"os-getVNCConsole": {"type": "serial"}});
     let reply = cloud.post(&format!("/servers/{id}/action"), &cloud.member, 1, crossed).await;
     assert_eq!(reply.status, StatusCode::BAD_REQUEST);
