@@ -359,5 +359,5 @@ fn apply(server: &mut Server, request: UpdateServer) -> Result<()> {
 
 /// The host name of a server that was given none.
 pub(super) fn default_hostname(name: &str, id: &str) -> String {
-    hostname_from(name, &format!("server-{id}"))
+    hostname_from(name, &format!("Server-{id}"))
 }

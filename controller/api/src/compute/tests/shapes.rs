@@ -50,6 +50,9 @@ async fn what_is_not_said_of_a_server_has_novas_defaults() {
         let shown = cloud.show(&made.text("/server/id")).await.json();
         assert_eq!(shown["server"]["description"], description, "2.{minor}");
     }
+    let nameless = cloud.create(json!({"name": "---", "networks": "none"})).await;
+    let shown = cloud.show(&nameless).await;
+    assert_eq!(shown.text("/server/OS-EXT-SRV-ATTR:hostname"), format!("Server-{nameless}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
