@@ -25,6 +25,9 @@ pub(super) async fn versions(PublicEndpoint(endpoint): PublicEndpoint) -> Json<V
 /// `GET /compute/v2.1`
 pub(super) async fn version(PublicEndpoint(endpoint): PublicEndpoint) -> Json<Value> {
     let mut document = document(&endpoint);
+    if let Some(links) = document["links"].as_array_mut() {
+        links.push(json!({"rel": "describedby", "type": "text/html", "href": "http://docs.openstack.org/"}));
+    }
     document["media-types"] =
         json!([{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}]);
     Json(json!({ "version": document }))

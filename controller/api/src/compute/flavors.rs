@@ -12,7 +12,7 @@ use updraft_wire::compute::flavor::{
     CreateFlavor, FlavorAction, FlavorView, UpdateFlavor, access, read_extra_spec, read_extra_specs,
 };
 
-use super::query::{self, Pairs};
+use super::query::{self, Holds, Pairs, Parameter};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Form};
 use crate::routes::{Routes, SchemaOf, get, post};
@@ -22,20 +22,47 @@ const MOST: u32 = 1000;
 /// From 2.7 on a public flavor cannot be given to a project.
 const PUBLIC_IS_CONFLICT_SINCE: u16 = 7;
 
+/// Keys that flavors are sorted by.
+const SORT_KEYS: [&str; 15] = [
+    "created_at",
+    "description",
+    "disabled",
+    "ephemeral_gb",
+    "flavorid",
+    "id",
+    "is_public",
+    "memory_mb",
+    "name",
+    "root_gb",
+    "rxtx_factor",
+    "swap",
+    "updated_at",
+    "vcpu_weight",
+    "vcpus",
+];
+
 /// What a list may be asked.
-const LISTED: [&str; 7] = ["is_public", "limit", "marker", "minDisk", "minRam", "sort_dir", "sort_key"];
+const QUERY: &[Parameter] = &[
+    Parameter::new("is_public", Holds::Text),
+    Parameter::new("limit", Holds::Number),
+    Parameter::new("marker", Holds::Text),
+    Parameter::new("minDisk", Holds::Text),
+    Parameter::new("minRam", Holds::Text),
+    Parameter::new("sort_dir", Holds::OneOf(&[&["asc", "desc"]])),
+    Parameter::new("sort_key", Holds::OneOf(&[&SORT_KEYS])),
+];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
         .route(
             "/flavors",
             get(list)
-                .queries(LISTED)
+                .queries(QUERY.iter().map(Parameter::name))
                 .post(create)
                 .status(200)
                 .takes(SchemaOf::of::<CreateFlavor>().under("flavor")),
         )
-        .route("/flavors/detail", get(detail).queries(LISTED))
+        .route("/flavors/detail", get(detail).queries(QUERY.iter().map(Parameter::name)))
         .route(
             "/flavors/{id}",
             get(show)
@@ -98,18 +125,15 @@ async fn listed(
     path: &str,
     render: fn(&FlavorView, &str, Microversion) -> Value,
 ) -> Answer<Json<Value>> {
-    // Members see public flavors and their own; administrators the public ones unless they say otherwise.
-    let is_public = match query::value(&pairs, "is_public") {
-        Some("None" | "none") => None,
-        _ => Some(query::flag(&pairs, "is_public")?.unwrap_or(true)),
-    };
+    let pairs = query::read(pairs, QUERY, version)?;
     let filter = FlavorFilter {
-        is_public,
-        min_disk_gib: query::number(&pairs, "minDisk")?.map(i64::from),
-        min_memory_mib: query::number(&pairs, "minRam")?.map(i64::from),
+        is_public: if flavor::chooses_public(&call.caller) { wanted_public(&pairs)? } else { None },
+        min_disk_gib: least(&pairs, "minDisk")?,
+        min_memory_mib: least(&pairs, "minRam")?,
         usable_by: None,
     };
-    let flavors = flavor::list(&call.core, &call.caller, filter).await?;
+    let mut flavors = flavor::list(&call.core, &call.caller, filter).await?;
+    sort(&mut flavors, &pairs);
     let (flavors, more) = query::page(flavors, &pairs, MOST, |flavor| &flavor.id)?;
     let last = flavors.last().map(|flavor| flavor.id.clone());
     let with_extra_specs = flavor::shows_extra_specs(&call.caller);
@@ -120,6 +144,59 @@ async fn listed(
         answer["flavors_links"] = query::next_link(&call.endpoint, path, &pairs, &last);
     }
     Ok(Json(answer))
+}
+
+/// The last value of `key`, if it is there.
+fn last<'a>(pairs: &'a Pairs, key: &str) -> Option<&'a str> {
+    pairs.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+}
+
+/// Members see public flavors and their own; administrators the public ones unless they say otherwise.
+fn wanted_public(pairs: &Pairs) -> Result<Option<bool>, Error> {
+    match last(pairs, "is_public") {
+        None => Ok(Some(true)),
+        Some(text) if text.eq_ignore_ascii_case("none") => Ok(None),
+        Some(text) => match query::flag(pairs, "is_public") {
+            Ok(Some(public)) if !text.is_empty() => Ok(Some(public)),
+            _ => Err(invalid("is_public", text)),
+        },
+    }
+}
+
+/// A number, which may be below zero.
+fn least(pairs: &Pairs, key: &str) -> Result<Option<i64>, Error> {
+    let Some(text) = last(pairs, key) else { return Ok(None) };
+    text.trim().parse::<i64>().map(Some).map_err(|_| invalid(key, text))
+}
+
+fn invalid(key: &str, text: &str) -> Error {
+    let text: String = text.chars().take(64).collect();
+    Error::bad_request("BadRequest", format!("Invalid {key} filter [{text}]"))
+}
+
+/// By `sort_key` and `sort_dir`; by id when nothing is said.
+fn sort(flavors: &mut [Flavor], pairs: &Pairs) {
+    let key = last(pairs, "sort_key").unwrap_or("flavorid");
+    flavors.sort_by(|one, other| {
+        let ordering = match key {
+            "description" => one.description.cmp(&other.description),
+            "disabled" => one.disabled.cmp(&other.disabled),
+            "ephemeral_gb" => one.ephemeral_gib.cmp(&other.ephemeral_gib),
+            "flavorid" => one.id.cmp(&other.id),
+            "is_public" => one.is_public.cmp(&other.is_public),
+            "memory_mb" => one.memory_mib.cmp(&other.memory_mib),
+            "name" => one.name.to_lowercase().cmp(&other.name.to_lowercase()),
+            "root_gb" => one.disk_gib.cmp(&other.disk_gib),
+            "rxtx_factor" => one.rxtx_factor.total_cmp(&other.rxtx_factor),
+            "swap" => one.swap_mib.cmp(&other.swap_mib),
+            "vcpus" => one.vcpus.cmp(&other.vcpus),
+            _ => std::cmp::Ordering::Equal,
+        };
+        ordering.then_with(|| one.id.cmp(&other.id))
+    });
+    if last(pairs, "sort_dir") == Some("desc") {
+        flavors.reverse();
+    }
 }
 
 async fn create(call: Call, Version(version): Version, Body(body): Body<Value>) -> Answer<Json<Value>> {
@@ -194,7 +271,7 @@ async fn list_specs(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
 
 async fn add_specs(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer<Json<Value>> {
     let specs = read_extra_specs(&body).map_err(Error::from)?;
-    let answer = json!({ "extra_specs": specs });
+    let answer = json!({ "extra_specs": body["extra_specs"] });
     flavor::add_extra_specs(&call.core, &call.caller, &id, specs, false).await?;
     Ok(Json(answer))
 }
@@ -215,7 +292,8 @@ async fn set_spec(
     Body(body): Body<Value>,
 ) -> Answer<Json<Value>> {
     let value = read_extra_spec(&body, &key).map_err(Error::from)?;
-    let answer = json!({ &key: value });
+    // Numbers are kept as texts, and answered as they came.
+    let answer = json!({ &key: body[&key] });
     flavor::add_extra_specs(&call.core, &call.caller, &id, [(key, value)].into(), true).await?;
     Ok(Json(answer))
 }

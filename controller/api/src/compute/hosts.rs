@@ -10,23 +10,34 @@ use updraft_model::compute::DEFAULT_AVAILABILITY_ZONE;
 use updraft_wire::compute::Microversion;
 use updraft_wire::compute::host::{HostView, UpdateService, availability_zones, statistics};
 
-use super::query::{self, Pairs};
+use super::query::{self, Holds, Pairs, Parameter};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Fault, Form};
 use crate::routes::{Routes, SchemaOf, get, put};
 
-const SERVERS_IN_QUERY_SINCE: u16 = 53;
+/// From 2.53 on hypervisors and services are named by UUID alone, and their queries are strict.
+const UUID_SINCE: u16 = 53;
 const LAST_WITH_STATISTICS: u16 = 87;
 
-/// What a list of hypervisors may be asked, from 2.53 on.
-const HYPERVISORS: [&str; 2] = ["hypervisor_hostname_pattern", "with_servers"];
+/// What a list of hypervisors may be asked.
+const HYPERVISORS: &[Parameter] = &[
+    Parameter::since("limit", 33, Holds::Number),
+    Parameter::since("marker", 33, Holds::Text),
+    Parameter::since("hypervisor_hostname_pattern", UUID_SINCE, Holds::Something),
+    Parameter::since("with_servers", UUID_SINCE, Holds::Boolean),
+];
+const HYPERVISOR: &[Parameter] = &[Parameter::since("with_servers", UUID_SINCE, Holds::Boolean)];
+const SERVICES: &[Parameter] = &[Parameter::new("host", Holds::Text), Parameter::new("binary", Holds::Text)];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
-        .route("/os-services", get(services).queries(["host", "binary"]))
+        .route("/os-services", get(services).queries(SERVICES.iter().map(Parameter::name)))
         .route("/os-services/{id}", put(update_service).takes(SchemaOf::of::<UpdateService>()))
-        .route("/os-hypervisors", get(hypervisors).queries(HYPERVISORS))
-        .route("/os-hypervisors/detail", get(hypervisors_detail).queries(HYPERVISORS))
+        .route("/os-hypervisors", get(hypervisors).queries(HYPERVISORS.iter().map(Parameter::name)))
+        .route(
+            "/os-hypervisors/detail",
+            get(hypervisors_detail).queries(HYPERVISORS.iter().map(Parameter::name)),
+        )
         .route("/os-hypervisors/statistics", get(hypervisor_statistics))
         .route("/os-hypervisors/{id}", get(hypervisor).queries(["with_servers"]))
         .route("/os-aggregates", get(aggregates))
@@ -85,6 +96,7 @@ fn address(url: &str) -> String {
 }
 
 async fn services(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
+    let pairs = query::read(pairs, SERVICES, version)?;
     let mut hosts = views(&call, Purpose::Services).await?;
     if let Some(name) = query::value(&pairs, "host") {
         hosts.retain(|host| host.hostname == name);
@@ -103,6 +115,9 @@ async fn update_service(
 ) -> Answer<Json<Value>> {
     let version = version.since(updraft_wire::compute::host::UUID_SINCE)?;
     let request = UpdateService::read(body, version).map_err(Error::from)?;
+    if !is_uuid(&id) {
+        return Err(invalid_uuid(&id).into());
+    }
     let change = HostChange {
         disabled: request.status.map(|status| status == "disabled"),
         disabled_reason: request.disabled_reason,
@@ -113,8 +128,10 @@ async fn update_service(
 }
 
 async fn hypervisors(call: Call, Version(version): Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
-    let hosts = matching(views(&call, Purpose::Hypervisors).await?, version, &pairs)?;
-    let with_servers = with_servers(version, &pairs)?;
+    let pairs = query::read_since(pairs, HYPERVISORS, version, UUID_SINCE)?;
+    let hosts = matching(views(&call, Purpose::Hypervisors).await?, &pairs)?;
+    let (hosts, next) = page(&call, "os-hypervisors", version, &pairs, hosts)?;
+    let with_servers = with_servers(&pairs)?;
     let one = |host: &HostView| {
         let mut hypervisor = host.brief_hypervisor(version);
         if with_servers && let Some(servers) = host.hypervisor(version, true).get("servers") {
@@ -122,7 +139,7 @@ async fn hypervisors(call: Call, Version(version): Version, Form(pairs): Form<Pa
         }
         hypervisor
     };
-    Ok(Json(json!({"hypervisors": hosts.iter().map(one).collect::<Vec<Value>>()})))
+    Ok(hypervisor_list(hosts.iter().map(one).collect(), next))
 }
 
 async fn hypervisors_detail(
@@ -130,10 +147,11 @@ async fn hypervisors_detail(
     Version(version): Version,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let hosts = matching(views(&call, Purpose::HypervisorDetails).await?, version, &pairs)?;
-    let with_servers = with_servers(version, &pairs)?;
-    let hypervisors: Vec<Value> = hosts.iter().map(|host| host.hypervisor(version, with_servers)).collect();
-    Ok(Json(json!({ "hypervisors": hypervisors })))
+    let pairs = query::read_since(pairs, HYPERVISORS, version, UUID_SINCE)?;
+    let hosts = matching(views(&call, Purpose::HypervisorDetails).await?, &pairs)?;
+    let (hosts, next) = page(&call, "os-hypervisors/detail", version, &pairs, hosts)?;
+    let with_servers = with_servers(&pairs)?;
+    Ok(hypervisor_list(hosts.iter().map(|host| host.hypervisor(version, with_servers)).collect(), next))
 }
 
 async fn hypervisor(
@@ -142,23 +160,65 @@ async fn hypervisor(
     Path(id): Path<String>,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let by_id =
-        |host: &HostView| if version.at_least(53) { host.id == id } else { host.number.to_string() == id };
+    let pairs = query::read_since(pairs, HYPERVISOR, version, UUID_SINCE)?;
+    let strict = version.at_least(UUID_SINCE);
+    let by_id = |host: &HostView| if strict { host.id == id } else { host.number.to_string() == id };
     let host = views(&call, Purpose::Hypervisor).await?.into_iter().find(by_id);
     let host = host.ok_or_else(|| {
+        if strict && !is_uuid(&id) {
+            return invalid_uuid(&id);
+        }
         Error::not_found("ComputeHostNotFound", format!("Hypervisor with ID '{id}' could not be found."))
     })?;
-    Ok(Json(json!({"hypervisor": host.hypervisor(version, with_servers(version, &pairs)?)})))
+    Ok(Json(json!({"hypervisor": host.hypervisor(version, with_servers(&pairs)?)})))
 }
 
-fn with_servers(version: Microversion, pairs: &Pairs) -> Result<bool, Error> {
-    Ok(version.at_least(SERVERS_IN_QUERY_SINCE) && query::flag(pairs, "with_servers")?.unwrap_or(false))
+/// 32 hexadecimal digits, in groups or not.
+fn is_uuid(text: &str) -> bool {
+    const DIGITS: usize = 32;
+    let mut digits = text.chars().filter(|c| *c != '-');
+    digits.by_ref().take(DIGITS).filter(char::is_ascii_hexdigit).count() == DIGITS && digits.next().is_none()
 }
 
-fn matching(mut hosts: Vec<HostView>, version: Microversion, pairs: &Pairs) -> Result<Vec<HostView>, Error> {
-    let pattern = query::value(pairs, "hypervisor_hostname_pattern")
-        .filter(|_| version.at_least(SERVERS_IN_QUERY_SINCE));
-    if let Some(pattern) = pattern {
+fn invalid_uuid(id: &str) -> Error {
+    let id: String = id.chars().take(64).collect();
+    Error::bad_request("InvalidUUID", format!("Invalid uuid {id}"))
+}
+
+fn with_servers(pairs: &Pairs) -> Result<bool, Error> {
+    Ok(query::flag(pairs, "with_servers")?.unwrap_or(false))
+}
+
+/// A page of the hosts, and the link to the next one.
+fn page(
+    call: &Call,
+    path: &str,
+    version: Microversion,
+    pairs: &Pairs,
+    hosts: Vec<HostView>,
+) -> Result<(Vec<HostView>, Option<Value>), Error> {
+    const MOST: u32 = 1000;
+    let marker = |host: &HostView| match version.at_least(UUID_SINCE) {
+        true => host.id.clone(),
+        false => host.number.to_string(),
+    };
+    let named: Vec<(String, HostView)> = hosts.into_iter().map(|host| (marker(&host), host)).collect();
+    let (hosts, more) = query::page(named, pairs, MOST, |named| &named.0)?;
+    let last = hosts.last().filter(|_| more);
+    let next = last.map(|(marker, _)| query::next_link(&call.endpoint, path, pairs, marker));
+    Ok((hosts.into_iter().map(|(_, host)| host).collect(), next))
+}
+
+fn hypervisor_list(hypervisors: Vec<Value>, next: Option<Value>) -> Json<Value> {
+    let mut answer = json!({ "hypervisors": hypervisors });
+    if let Some(next) = next {
+        answer["hypervisors_links"] = next;
+    }
+    Json(answer)
+}
+
+fn matching(mut hosts: Vec<HostView>, pairs: &Pairs) -> Result<Vec<HostView>, Error> {
+    if let Some(pattern) = query::value(pairs, "hypervisor_hostname_pattern") {
         hosts.retain(|host| host.hostname.contains(pattern));
         if hosts.is_empty() {
             let message = format!("No hypervisor matching '{pattern}' could be found.");
@@ -190,7 +250,13 @@ async fn zones_detail(call: Call) -> Answer<Json<Value>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{address, version_number};
+    use super::{address, is_uuid, version_number};
+
+    #[test]
+    fn ids_of_hosts() {
+        assert!(is_uuid("1cfa4ccb-3455-5676-b67c-84e7300addca"));
+        assert!(!is_uuid("1") && !is_uuid("") && !is_uuid("1cfa4ccb-3455-5676-b67c-84e7300addcax"));
+    }
 
     #[test]
     fn versions_and_addresses() {

@@ -9,16 +9,24 @@ use updraft_core::compute::keypair::{self, NewKeyPair};
 use updraft_model::compute::KeyPair;
 use updraft_wire::compute::keypair::{CreateKeyPair, KeyPairView};
 
-use super::query::{self, Pairs};
+use super::query::{self, Holds, Pairs, Parameter};
 use super::version::Version;
 use crate::http::{Answer, Body, Call, Form};
 use crate::routes::{Routes, SchemaOf, get};
 
 const MOST: u32 = 1000;
 const TYPE_SINCE: u16 = 2;
-const USER_SINCE: u16 = 10;
 const PAGES_SINCE: u16 = 35;
 const WIDE_NAMES_SINCE: u16 = 92;
+
+/// Another user's key pairs, from 2.10 on.
+const USER: Parameter = Parameter::since("user_id", 10, Holds::Text);
+const ONE: &[Parameter] = &[USER];
+const LIST: &[Parameter] = &[
+    USER,
+    Parameter::since("limit", PAGES_SINCE, Holds::Number),
+    Parameter::since("marker", PAGES_SINCE, Holds::Text),
+];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -41,18 +49,18 @@ fn view(keypair: KeyPair) -> KeyPairView {
     }
 }
 
-/// Another user's key pairs, from 2.10 on.
-fn user(version: Version, pairs: &Pairs) -> Option<&str> {
-    query::value(pairs, "user_id").filter(|_| version.0.at_least(USER_SINCE))
+fn user(pairs: &Pairs) -> Option<&str> {
+    query::value(pairs, "user_id")
 }
 
 async fn list(call: Call, version: Version, Form(pairs): Form<Pairs>) -> Answer<Json<Value>> {
+    let pairs = query::read(pairs, LIST, version.0)?;
     let paged = version.0.at_least(PAGES_SINCE);
-    let limit = query::number(&pairs, "limit")?.filter(|_| paged).unwrap_or(MOST).min(MOST);
-    let marker = query::value(&pairs, "marker").filter(|_| paged);
+    let limit = query::number(&pairs, "limit")?.unwrap_or(MOST).min(MOST);
+    let marker = pairs.iter().rev().find(|(name, _)| name == "marker").map(|(_, marker)| marker.as_str());
     // One more than asked for tells whether there is a next page.
     let wanted = Some(limit.saturating_add(1));
-    let mut keypairs = keypair::list(&call.core, &call.caller, user(version, &pairs), marker, wanted).await?;
+    let mut keypairs = keypair::list(&call.core, &call.caller, user(&pairs), marker, wanted).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = paged && keypairs.len() > limit && limit > 0;
     keypairs.truncate(limit);
@@ -93,7 +101,8 @@ async fn show(
     Path(name): Path<String>,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let keypair = keypair::get(&call.core, &call.caller, user(version, &pairs), &name).await?;
+    let pairs = query::read(pairs, ONE, version.0)?;
+    let keypair = keypair::get(&call.core, &call.caller, user(&pairs), &name).await?;
     Ok(Json(view(keypair).shown(version.0)))
 }
 
@@ -103,6 +112,7 @@ async fn delete(
     Path(name): Path<String>,
     Form(pairs): Form<Pairs>,
 ) -> Answer<StatusCode> {
-    keypair::delete(&call.core, &call.caller, user(version, &pairs), &name).await?;
+    let pairs = query::read(pairs, ONE, version.0)?;
+    keypair::delete(&call.core, &call.caller, user(&pairs), &name).await?;
     Ok(if version.0.at_least(TYPE_SINCE) { StatusCode::NO_CONTENT } else { StatusCode::ACCEPTED })
 }

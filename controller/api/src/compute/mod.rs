@@ -22,9 +22,10 @@ use serde_json::{Value, json};
 use updraft_core::policy::Target;
 
 pub(crate) use consoles::routes as console_routes;
+use query::{Holds, Pairs, Parameter};
 use version::Version;
 
-use crate::http::{Answer, Auth};
+use crate::http::{Answer, Auth, Form};
 use crate::routes::{Routes, get};
 
 /// What is served below the service's prefix.
@@ -43,8 +44,19 @@ pub fn routes() -> Routes {
     Routes::new().route("/", get(discovery::versions).public()).nest("/v2.1", versioned)
 }
 
+const SERVER_GROUPS: &[Parameter] = &[
+    Parameter::new("all_projects", Holds::Text),
+    Parameter::new("limit", Holds::Number),
+    Parameter::new("offset", Holds::Number),
+];
+
 /// There are none: they cannot be made.
-async fn server_groups(Auth(caller): Auth, Version(_version): Version) -> Answer<Json<Value>> {
+async fn server_groups(
+    Auth(caller): Auth,
+    Version(version): Version,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
+    query::read(pairs, SERVER_GROUPS, version)?;
     caller.enforce("os_compute_api:os-server-groups:index", &Target::own(&caller))?;
     Ok(Json(json!({"server_groups": []})))
 }

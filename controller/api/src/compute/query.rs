@@ -15,20 +15,133 @@ pub(super) fn value<'a>(pairs: &'a Pairs, key: &str) -> Option<&'a str> {
     pairs.iter().rev().find(|(name, value)| name == key && !value.is_empty()).map(|(_, value)| value.as_str())
 }
 
-pub(super) fn check(pairs: &Pairs, fields: &[Field], version: Microversion) -> Result<(), Error> {
-    if !version.at_least(STRICT_SINCE) {
-        return Ok(());
+/// What the values of a key look like.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Holds {
+    Text,
+    /// Not nothing: a pattern, or a part of a name.
+    Something,
+    /// Digits.
+    Number,
+    Time,
+    /// One of the words for yes and no.
+    Boolean,
+    /// One of the words of these lists.
+    OneOf(&'static [&'static [&'static str]]),
+}
+
+/// A key that a query may have, and from when to when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameter {
+    field: Field,
+    holds: Holds,
+}
+
+impl Parameter {
+    /// In all versions.
+    pub const fn new(name: &'static str, holds: Holds) -> Self {
+        Self { field: Field::always(name), holds }
     }
-    let known = |name: &str| fields.iter().any(|field| field.name == name && field.exists_in(version));
-    match pairs.iter().find(|(name, _)| !known(name)) {
+
+    /// From 2.`since` on.
+    pub const fn since(name: &'static str, since: u16, holds: Holds) -> Self {
+        Self { field: Field::since(name, since), holds }
+    }
+
+    /// From 2.`since` to 2.`until`, both included.
+    pub const fn between(name: &'static str, since: u16, until: u16, holds: Holds) -> Self {
+        Self { field: Field::between(name, since, until), holds }
+    }
+
+    pub const fn name(&self) -> &'static str {
+        self.field.name
+    }
+}
+
+/// The pairs that the call knows in `version`. A key that it does not know is dropped, and from 2.75 on refused; a value
+/// that does not fit its key is refused in any version.
+pub(super) fn read(pairs: Pairs, known: &[Parameter], version: Microversion) -> Result<Pairs, Error> {
+    read_since(pairs, known, version, STRICT_SINCE)
+}
+
+/// The same for a call that refuses unknown keys from 2.`strict_since` on.
+pub(super) fn read_since(
+    pairs: Pairs,
+    known: &[Parameter],
+    version: Microversion,
+    strict_since: u16,
+) -> Result<Pairs, Error> {
+    let mut kept = Pairs::new();
+    for (name, value) in pairs {
+        let mut named = known.iter().filter(|parameter| parameter.field.name == name);
+        match named.find(|parameter| parameter.field.exists_in(version)) {
+            Some(parameter) => {
+                fit(&name, &value, parameter.holds)?;
+                kept.push((name, value));
+            }
+            None if version.at_least(strict_since) => return Err(unexpected(&name)),
+            None => {}
+        }
+    }
+    Ok(kept)
+}
+
+fn unexpected(name: &str) -> Error {
+    let name: String = name.chars().take(64).collect();
+    let message = format!("Additional properties are not allowed ('{name}' was unexpected)");
+    Error::bad_request("ValidationError", message)
+}
+
+fn fit(name: &str, value: &str, holds: Holds) -> Result<(), Error> {
+    let shown: String = value.chars().take(64).collect();
+    let reason = match holds {
+        Holds::Something | Holds::Number if value.is_empty() => "'' is too short".to_owned(),
+        Holds::Number if !value.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("'{shown}' does not match '^[0-9]*$'")
+        }
+        Holds::Time if parsed_time(value).is_none() => format!("'{shown}' is not a 'date-time'"),
+        Holds::Boolean if !BOOLEANS.contains(&value) => format!("'{shown}' is not one of {BOOLEANS:?}"),
+        Holds::OneOf(lists) if !lists.iter().any(|words| words.contains(&value)) => {
+            format!("'{shown}' is not one of {:?}", lists.concat())
+        }
+        Holds::Text | Holds::Something | Holds::Number | Holds::Time | Holds::Boolean | Holds::OneOf(_) => {
+            return Ok(());
+        }
+    };
+    let message = format!("Invalid input for query parameters {name}. Value: {shown}. {reason}");
+    Err(Error::bad_request("ValidationError", message))
+}
+
+/// The words for yes and no where the API is strict about them.
+const BOOLEANS: [&str; 20] = [
+    "True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", "False", "FALSE", "false", "0",
+    "OFF", "Off", "off", "NO", "No", "no",
+];
+
+/// For calls that take each key once.
+pub(super) fn refuse_repeated(pairs: &Pairs) -> Result<(), Error> {
+    let repeated = pairs
+        .iter()
+        .enumerate()
+        .find(|(index, (name, _))| pairs.iter().skip(index + 1).any(|(other, _)| other == name));
+    match repeated {
         None => Ok(()),
-        Some((name, _)) => {
-            let name: String = name.chars().take(64).collect();
-            let message = format!(
-                "Invalid input for query parameters {name}. Additional properties are not allowed ('{name}' was unexpected)"
-            );
+        Some((_, (name, _))) => {
+            let message =
+                format!("Invalid input for query parameters {name}. Its list of values is too long");
             Err(Error::bad_request("ValidationError", message))
         }
+    }
+}
+
+/// A span of time does not end before it begins.
+pub(super) fn refuse_backwards(since: Option<Timestamp>, before: Option<Timestamp>) -> Result<(), Error> {
+    match (since, before) {
+        (Some(since), Some(before)) if before < since => {
+            let message = "The value of changes-since must be less than or equal to changes-before.";
+            Err(Error::bad_request("BadRequest", message))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -42,26 +155,29 @@ pub(super) fn flag(pairs: &Pairs, key: &str) -> Result<Option<bool>, Error> {
     }
 }
 
+/// A number; one that is too large to be held is the largest.
 pub(super) fn number(pairs: &Pairs, key: &str) -> Result<Option<u32>, Error> {
-    let parsed = value(pairs, key).map(str::parse).transpose();
-    parsed.map_err(|_| {
-        Error::bad_request(
-            "ValidationError",
-            format!("Invalid input for query parameters {key}. A number is expected"),
-        )
-    })
+    let Some(text) = value(pairs, key) else { return Ok(None) };
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Some(text.parse().unwrap_or(u32::MAX)));
+    }
+    let message = format!("Invalid input for query parameters {key}. A number is expected");
+    Err(Error::bad_request("ValidationError", message))
 }
 
 pub(super) fn time(pairs: &Pairs, key: &str) -> Result<Option<Timestamp>, Error> {
     let Some(text) = value(pairs, key) else { return Ok(None) };
-    // Times without a zone are UTC.
-    let parsed = Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}Z")));
-    parsed.map(Some).ok_or_else(|| {
+    parsed_time(text).map(Some).ok_or_else(|| {
         Error::bad_request(
             "ValidationError",
             format!("Invalid input for query parameters {key}. A date and time is expected"),
         )
     })
+}
+
+/// Times without a zone are UTC, days begin at midnight.
+fn parsed_time(text: &str) -> Option<Timestamp> {
+    ["", "Z", "T00:00:00Z"].into_iter().find_map(|rest| Timestamp::parse(&format!("{text}{rest}")))
 }
 
 /// What comes after `marker`, and at most `limit` of it; true when something is left.
@@ -71,7 +187,7 @@ pub(super) fn page<T>(
     most: u32,
     id: impl Fn(&T) -> &str,
 ) -> Result<(Vec<T>, bool), Error> {
-    if let Some(marker) = value(pairs, "marker") {
+    if let Some((_, marker)) = pairs.iter().rev().find(|(name, _)| name == "marker") {
         let Some(index) = items.iter().position(|item| id(item) == marker) else {
             let marker: String = marker.chars().take(255).collect();
             return Err(Error::bad_request("MarkerNotFound", format!("marker [{marker}] not found")));
@@ -116,7 +232,9 @@ pub(super) fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pairs, flag, next_link, page, time};
+    use updraft_wire::compute::Microversion;
+
+    use super::{Holds, Pairs, Parameter, flag, next_link, page, read, time};
 
     fn pairs(list: &[(&str, &str)]) -> Pairs {
         list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -130,7 +248,41 @@ mod tests {
         assert_eq!(cut(&[("limit", "2"), ("marker", "b")]).unwrap(), (vec!["c".into()], false));
         assert!(!cut(&[("limit", "3")]).unwrap().1, "no link to an empty page");
         assert!(cut(&[("marker", "x")]).is_err());
+        assert!(cut(&[("marker", "")]).is_err());
+        assert!(!cut(&[("limit", "99999999999")]).unwrap().1, "no number is too large");
         assert!(cut(&[("limit", "-1")]).is_err());
+    }
+
+    /// (key, value, microversion, whether it is kept, dropped or refused)
+    #[test]
+    fn what_a_query_may_hold_depends_on_the_microversion() {
+        const KNOWN: &[Parameter] = &[
+            Parameter::new("limit", Holds::Number),
+            Parameter::new("name", Holds::Something),
+            Parameter::since("changes-before", 66, Holds::Time),
+            Parameter::new("with_servers", Holds::Boolean),
+            Parameter::new("sort_dir", Holds::OneOf(&[&["asc", "desc"]])),
+        ];
+        for (key, value, minor, kept) in [
+            ("limit", "5", 1, Some(1)),
+            ("limit", "99999999999999999999", 1, Some(1)),
+            ("limit", "", 1, None),
+            ("limit", "+1", 1, None),
+            ("limit", "-1", 96, None),
+            ("name", "", 1, None),
+            ("changes-before", "soon", 65, Some(0)),
+            ("changes-before", "soon", 66, None),
+            ("changes-before", "2026-01-01", 66, Some(1)),
+            ("changes-before", "2026-01-01T00:00:00Z", 75, Some(1)),
+            ("with_servers", "yes", 1, Some(1)),
+            ("with_servers", "y", 1, None),
+            ("sort_dir", "DESC", 1, None),
+            ("unheard", "1", 74, Some(0)),
+            ("unheard", "1", 75, None),
+        ] {
+            let result = read(pairs(&[(key, value)]), KNOWN, Microversion(minor));
+            assert_eq!(result.ok().map(|kept| kept.len()), kept, "2.{minor} {key}={value}");
+        }
     }
 
     #[test]

@@ -8,9 +8,13 @@ use updraft_core::Error;
 use updraft_core::compute::quota;
 use updraft_wire::compute::limits::{quota_set, read_quota_set};
 
+use super::query::{self, Holds, Pairs, Parameter};
 use super::version::Version;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, Form};
 use crate::routes::{Routes, SchemaOf, get};
+
+/// A user's part of the quota is not told apart: the key is taken and has no effect.
+const QUERY: &[Parameter] = &[Parameter::new("user_id", Holds::Text)];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -29,18 +33,30 @@ fn quota_set_schema() -> SchemaOf {
     SchemaOf::json(limits).under("quota_set")
 }
 
-async fn show(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
+async fn show(
+    call: Call,
+    Version(version): Version,
+    Path(id): Path<String>,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
+    query::read(pairs, QUERY, version)?;
     let quotas = quota::get(&call.core, &call.caller, &id, false).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), false)))
 }
 
-async fn detail(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
+async fn detail(
+    call: Call,
+    Version(version): Version,
+    Path(id): Path<String>,
+    Form(pairs): Form<Pairs>,
+) -> Answer<Json<Value>> {
+    query::read(pairs, QUERY, version)?;
     let quotas = quota::get(&call.core, &call.caller, &id, true).await?;
     Ok(Json(quota_set(&quotas, version, Some(&id), true)))
 }
 
 async fn defaults(call: Call, Version(version): Version, Path(id): Path<String>) -> Answer<Json<Value>> {
-    Ok(Json(quota_set(&quota::defaults(&call.caller, &id)?, version, Some(&id), false)))
+    Ok(Json(quota_set(&quota::defaults(&call.core, &call.caller, &id).await?, version, Some(&id), false)))
 }
 
 async fn update(

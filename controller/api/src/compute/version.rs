@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use updraft_core::Error;
+use updraft_core::{Error, ErrorKind};
 use updraft_wire::compute::Microversion;
 
 use crate::http::{Fault, microversion};
@@ -53,7 +53,11 @@ pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
         microversion::Microversion::requested(request.headers(), "compute", Some(LEGACY_HEADER), range);
     let version = match asked {
         Ok(version) => Microversion(version.minor),
-        Err(error) => return Fault::from(error).into_response(),
+        Err(error) => {
+            let out_of_range = error.kind == ErrorKind::NotAcceptable;
+            let response = Fault::from(error).into_response();
+            return if out_of_range { varying(response) } else { response };
+        }
     };
     request.extensions_mut().insert(Version(version));
     let mut response = next.run(request).await;
@@ -64,10 +68,12 @@ pub(super) async fn negotiate(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&version.to_string()) {
         headers.insert(LEGACY_HEADER, value);
     }
-    headers.append(
-        header::VARY,
-        HeaderValue::from_static("OpenStack-API-Version, X-OpenStack-Nova-API-Version"),
-    );
+    varying(response)
+}
+
+fn varying(mut response: Response) -> Response {
+    let names = HeaderValue::from_static("OpenStack-API-Version, X-OpenStack-Nova-API-Version");
+    response.headers_mut().append(header::VARY, names);
     response
 }
 

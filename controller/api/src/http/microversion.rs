@@ -27,7 +27,7 @@ impl Microversion {
         let listed = headers.get_all("openstack-api-version").iter().filter_map(|value| value.to_str().ok());
         let current = listed.flat_map(|value| value.split(',')).find_map(|entry| {
             let (name, version) = entry.trim().split_once(' ')?;
-            (name == service).then_some(version.trim())
+            name.eq_ignore_ascii_case(service).then_some(version.trim())
         });
         let older = || headers.get(legacy?)?.to_str().ok();
         match current.or_else(older) {
@@ -38,9 +38,13 @@ impl Microversion {
     }
 
     fn parse(text: &str) -> Result<Self, Error> {
-        let parsed = text
-            .split_once('.')
-            .and_then(|(major, minor)| Some(Self::new(major.parse().ok()?, minor.parse().ok()?)));
+        // Without a sign and without leading zeros; one that cannot be held is beyond all that there are.
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            (plain && (digits == "0" || !digits.starts_with('0'))).then(|| digits.parse().unwrap_or(u16::MAX))
+        };
+        let parsed =
+            text.split_once('.').and_then(|(major, minor)| Some(Self::new(number(major)?, number(minor)?)));
         parsed.ok_or_else(|| {
             let message = format!(
                 "API Version String {text} is of invalid format. Must be of format MajorNum.MinorNum."
@@ -63,5 +67,32 @@ impl Microversion {
 impl std::fmt::Display for Microversion {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}", self.major, self.minor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderMap, HeaderValue};
+    use updraft_core::ErrorKind;
+
+    use super::Microversion;
+
+    #[test]
+    fn a_version_is_two_plain_numbers() {
+        let ask = |header: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("openstack-api-version", HeaderValue::from_static(header));
+            let range = (Microversion::new(2, 1), Microversion::new(2, 96));
+            Microversion::requested(&headers, "compute", None, range).map_err(|error| error.kind)
+        };
+        assert_eq!(ask("volume 3.5, Compute 2.30"), Ok(Microversion::new(2, 30)));
+        assert_eq!(ask("compute latest"), Ok(Microversion::new(2, 96)));
+        for bad in ["compute 2.01", "compute 2.+1", "compute 2", "compute 2.1.1", "compute 2.x", "compute 2."]
+        {
+            assert_eq!(ask(bad), Err(ErrorKind::BadRequest), "{bad}");
+        }
+        for beyond in ["compute 2.0", "compute 2.97", "compute 2.99999999999", "compute 3.0"] {
+            assert_eq!(ask(beyond), Err(ErrorKind::NotAcceptable), "{beyond}");
+        }
     }
 }

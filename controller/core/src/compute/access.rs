@@ -4,6 +4,7 @@
 use updraft_model::compute::Server;
 use updraft_store::Conn;
 use updraft_store::compute::server;
+use updraft_store::identity::project;
 
 use crate::policy::{Service, Target};
 use crate::{Caller, Error, Result};
@@ -26,6 +27,15 @@ pub(crate) fn may(caller: &Caller, rule: &str) -> bool {
 /// The caller's project, for what is made in it; 403 for a token of none.
 pub(crate) fn own_project<'a>(caller: &'a Caller, rule: &str) -> Result<&'a str> {
     caller.project_id.as_deref().ok_or_else(|| crate::policy::refusal(Service::Compute, rule))
+}
+
+/// Refuses a project that the identity service does not know.
+pub(crate) async fn require_project(conn: &mut Conn, id: &str) -> Result<()> {
+    if project::get(conn, id).await?.is_some() {
+        return Ok(());
+    }
+    let id: String = id.chars().take(64).collect();
+    Err(Error::bad_request("BadRequest", format!("Project ID {id} is not a valid project.")))
 }
 
 pub(crate) fn not_found(id: &str) -> Error {

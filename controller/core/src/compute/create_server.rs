@@ -95,7 +95,8 @@ fn random_password() -> String {
 
 async fn write(tx: &mut Tx, caller: &Caller, wanted: Wanted, now: Timestamp) -> Result<CreatedServers> {
     let project_id = access::own_project(caller, CREATE)?.to_owned();
-    let flavor_ref = &wanted.request.server.flavor_ref;
+    // A reference may be a link that ends in the id.
+    let flavor_ref = wanted.request.server.flavor_ref.rsplit('/').next().unwrap_or_default();
     let flavor = flavor::usable(tx, caller, flavor_ref).await?.filter(|flavor| !flavor.disabled);
     let flavor = flavor.ok_or_else(|| {
         Error::bad_request("FlavorNotFound", format!("Flavor {flavor_ref} could not be found."))

@@ -7,7 +7,8 @@ use updraft_store::compute::flavor;
 pub use updraft_store::compute::flavor::FlavorFilter;
 use updraft_store::{Conn, Tx};
 
-use super::access::{enforce, is_admin, may};
+use super::access::{enforce, is_admin, may, require_project};
+use super::text::{is_clean, is_printable};
 use crate::{Caller, Core, Error, Result};
 
 /// The largest number that any size of a flavor may have.
@@ -22,9 +23,8 @@ pub(crate) fn not_found(id: &str) -> Error {
 /// Makes a flavor. Its id is generated when it is empty.
 pub async fn create(core: &Core, caller: &Caller, mut flavor: Flavor) -> Result<Flavor> {
     enforce(caller, "os_compute_api:os-flavor-manage:create")?;
-    flavor.name = flavor.name.trim().to_owned();
     check(&flavor)?;
-    if flavor.id.is_empty() || flavor.id == "auto" {
+    if flavor.id.is_empty() {
         flavor.id = updraft_model::id::new_uuid();
     }
     core.write(move |tx| {
@@ -50,8 +50,8 @@ fn check(flavor: &Flavor) -> Result<()> {
     let refuse =
         |reason: &str| Err(Error::bad_request("ValidationError", format!("Invalid flavor: {reason}.")));
     let id_fits = |c: char| c.is_ascii_alphanumeric() || "-_. ".contains(c);
-    if flavor.name.is_empty() || flavor.name.chars().count() > LONGEST_NAME {
-        return refuse("a name has 1 to 255 characters");
+    if flavor.name.is_empty() || flavor.name.chars().count() > LONGEST_NAME || !is_clean(&flavor.name) {
+        return refuse("a name has 1 to 255 printable characters and no blanks at its ends");
     }
     if flavor.id.len() > LONGEST_NAME || !flavor.id.chars().all(id_fits) || flavor.id.trim() != flavor.id {
         return refuse("an id has up to 255 of the characters a-z A-Z 0-9 . - _ and space");
@@ -63,8 +63,9 @@ fn check(flavor: &Flavor) -> Result<()> {
     if sizes.iter().any(|size| *size > LARGEST) {
         return refuse("a size is at most 2147483647");
     }
-    if flavor.description.as_ref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
-        return refuse("a description has up to 65535 characters");
+    let too_long = |text: &String| text.chars().count() > LONGEST_DESCRIPTION || !is_printable(text);
+    if flavor.description.as_ref().is_some_and(too_long) {
+        return refuse("a description has up to 65535 printable characters");
     }
     Ok(())
 }
@@ -77,6 +78,11 @@ pub async fn list(core: &Core, caller: &Caller, mut filter: FlavorFilter) -> Res
     }
     let mut conn = core.read().await?;
     Ok(flavor::list(&mut conn, &filter).await?)
+}
+
+/// Whether the caller may say which flavors it lists by `is_public`.
+pub fn chooses_public(caller: &Caller) -> bool {
+    is_admin(caller)
 }
 
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Flavor> {
@@ -227,6 +233,7 @@ pub async fn set_access(
                 return Err(Error::conflict("FlavorIsPublic", message));
             }
             if allowed {
+                require_project(tx, &project_id).await?;
                 give(tx, &id, &project_id).await?;
             } else if !flavor::remove_access(tx, &id, &project_id).await? {
                 let message = format!("Flavor access not found for {id} / {project_id} combination.");

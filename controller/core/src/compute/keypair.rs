@@ -104,8 +104,11 @@ fn owner(caller: &Caller, user_id: Option<&str>, rule: &str) -> Result<String> {
 fn checked_name(name: &str, wide: bool) -> Result<String> {
     let extra = if wide { "-_ @." } else { "-_ " };
     let fits = |c: char| c.is_ascii_alphanumeric() || extra.contains(c);
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(fits) {
+    if name.trim() != name
+        || name.is_empty()
+        || name.chars().count() > LONGEST_NAME
+        || !name.chars().all(fits)
+    {
         let message =
             "Keypair data is invalid: Keypair name contains unsafe characters or is not 1 to 255 long";
         return Err(Error::bad_request("InvalidKeypair", message));
@@ -165,7 +168,7 @@ mod tests {
     #[test]
     fn names_are_plain() {
         assert!(checked_name("my key_1", false).is_ok());
-        for bad in ["", " ", "a/b", "a@b", "é"] {
+        for bad in ["", " ", " a", "a ", "a/b", "a@b", "é"] {
             assert!(checked_name(bad, false).is_err(), "{bad}");
         }
         assert!(checked_name("a@b.c", true).is_ok());

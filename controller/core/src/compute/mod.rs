@@ -15,6 +15,7 @@ mod new_server;
 pub mod quota;
 pub mod server;
 pub mod server_action;
+mod text;
 
 use updraft_wire::compute::SchemaError;
 

@@ -6,9 +6,10 @@ use serde_json::Value;
 use std::net::IpAddr;
 use updraft_model::compute::DEFAULT_AVAILABILITY_ZONE;
 use updraft_model::compute::server::DiskConfig;
-use updraft_wire::compute::server_create::{BlockDevice, CreateServer, NewServer};
+use updraft_wire::compute::server_create::{BlockDevice, CreateServer, Networks, NewServer};
 
 use super::access::enforce;
+use super::text::{is_clean, is_printable};
 use crate::{Caller, Error, Result};
 
 const LONGEST_NAME: usize = 255;
@@ -49,7 +50,10 @@ pub(super) fn check(request: &CreateServer) -> Result<()> {
     if !server.personality.is_empty() {
         return Err(refuse("File injection is not offered; use user data."));
     }
-    if server.trusted_image_certificates.as_ref().is_some_and(|list| !list.is_empty()) {
+    check_description(server.description.as_deref())?;
+    check_destination(server)?;
+    check_network_tags(&request.networks)?;
+    if server.trusted_image_certificates.is_some() {
         return Err(refuse(
             "Certificates of images are not verified here: leave trusted_image_certificates out.",
         ));
@@ -58,6 +62,43 @@ pub(super) fn check(request: &CreateServer) -> Result<()> {
         return Err(refuse(format!("No instance group found for group: {}", group.as_str().unwrap_or("?"))));
     }
     Ok(())
+}
+
+/// A description: up to 255 printable characters.
+pub(super) fn check_description(text: Option<&str>) -> Result<()> {
+    const LONGEST: usize = 255;
+    if text.is_some_and(|text| text.chars().count() > LONGEST || !is_printable(text)) {
+        let rule = "up to 255 printable characters";
+        return Err(refuse(format!("Invalid input for field/attribute description. It has {rule}")));
+    }
+    Ok(())
+}
+
+/// Where to run is said in one way, and in words that could be names.
+fn check_destination(server: &NewServer) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    for host in [&server.host, &server.hypervisor_hostname].into_iter().flatten() {
+        if host.is_empty() || host.len() > LONGEST_HOSTNAME || !host.chars().all(plain) {
+            return Err(refuse("Invalid input for field/attribute host. It is not the name of a host"));
+        }
+    }
+    let Some(zone) = server.availability_zone.as_deref() else { return Ok(()) };
+    if zone.is_empty() || zone.chars().count() > LONGEST_NAME || !is_clean(zone) {
+        return Err(refuse("Invalid input for field/attribute availability_zone. It is not a name"));
+    }
+    if zone.contains(':') && (server.host.is_some() || server.hypervisor_hostname.is_some()) {
+        return Err(refuse(
+            "One mechanism with host and/or hypervisor_hostname and another mechanism with zone:host:node are \
+             mutually exclusive.",
+        ));
+    }
+    Ok(())
+}
+
+fn check_network_tags(networks: &Networks) -> Result<()> {
+    let Networks::These(networks) = networks else { return Ok(()) };
+    let tags = networks.iter().filter_map(|network| network.tag.clone());
+    tags.map(|tag| super::server::check_tags(&mut vec![tag])).collect()
 }
 
 /// The plain boot from an image that clients always spell out. Anything else needs volumes.
@@ -94,12 +135,7 @@ fn check_user_data(user_data: Option<&str>) -> Result<()> {
 
 /// A display name: 1 to 255 printable characters, no blank at either end.
 pub(super) fn checked_name(name: &str) -> Result<String> {
-    let blank_ends = name.trim() != name;
-    if name.is_empty()
-        || name.chars().count() > LONGEST_NAME
-        || blank_ends
-        || name.chars().any(char::is_control)
-    {
+    if name.is_empty() || name.chars().count() > LONGEST_NAME || !is_clean(name) {
         let rule = "1 to 255 printable characters without blanks at the ends";
         return Err(refuse(format!("Invalid input for field/attribute name. It needs {rule}")));
     }
@@ -141,10 +177,11 @@ pub(super) fn count(server: &NewServer) -> Result<Count> {
     Ok(Count { min, max })
 }
 
+/// Manual, unless the other is asked for.
 pub(super) fn disk_config(text: Option<&str>) -> Result<DiskConfig> {
     match text {
-        None | Some("AUTO") => Ok(DiskConfig::Auto),
-        Some("MANUAL") => Ok(DiskConfig::Manual),
+        Some("AUTO") => Ok(DiskConfig::Auto),
+        None | Some("MANUAL") => Ok(DiskConfig::Manual),
         Some(_) => {
             Err(refuse("Invalid input for field/attribute OS-DCF:diskConfig. AUTO or MANUAL is expected"))
         }
@@ -152,15 +189,15 @@ pub(super) fn disk_config(text: Option<&str>) -> Result<DiskConfig> {
 }
 
 pub(super) fn access_ip(text: Option<&str>, version: u8) -> Result<Option<String>> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let fits = match text.parse::<IpAddr>() {
-        Ok(address) => address.is_ipv4() == (version == 4),
-        Err(_) => false,
-    };
-    if fits {
-        return Ok(Some(text.to_owned()));
+    let Some(text) = text else { return Ok(None) };
+    let address = text.parse::<IpAddr>().ok().filter(|address| address.is_ipv4() == (version == 4));
+    match address {
+        // In its shortest form.
+        Some(address) => Ok(Some(address.to_string())),
+        None => {
+            Err(refuse(format!("Invalid input for field/attribute accessIPv{version}. It is not an address")))
+        }
     }
-    Err(refuse(format!("Invalid input for field/attribute accessIPv{version}. It is not an address")))
 }
 
 /// `availability_zone` (`zone:host` and `zone:host:node` by rules of their own), `host`, `hypervisor_hostname`.
@@ -197,7 +234,12 @@ mod tests {
     use updraft_wire::compute::Microversion;
     use updraft_wire::compute::server_create::CreateServer;
 
-    use super::{Count, access_ip, check, checked_hostname, checked_name, count, image_id};
+    use updraft_model::compute::server::DiskConfig;
+
+    use super::{
+        Count, access_ip, check, check_description, checked_hostname, checked_name, count, disk_config,
+        image_id,
+    };
 
     fn request(extra: Value) -> CreateServer {
         let mut server = json!({"name": "n", "imageRef": "i", "flavorRef": "1"});
@@ -223,6 +265,8 @@ mod tests {
             (json!({"user_data": "a".repeat(65_536)}), false),
             (json!({"personality": [{"path": "/x", "contents": ""}]}), false),
             (json!({"block_device_mapping": [{"volume_id": "v"}]}), false),
+            (json!({"availability_zone": "nova:node-1"}), true),
+            (json!({"availability_zone": ""}), false),
         ] {
             assert_eq!(check(&request(extra.clone())).is_ok(), good, "{extra}");
         }
@@ -252,7 +296,10 @@ mod tests {
     #[test]
     fn names() {
         assert!(checked_name("a name; with 'anything' <printable>").is_ok());
-        for bad in ["", " a", "a ", "a\nb", &"x".repeat(256)] {
+        assert!(check_description(Some("")).is_ok());
+        assert!(check_description(Some("a\nb")).is_err());
+        assert!(check_description(Some(&"x".repeat(256))).is_err());
+        for bad in ["", " a", "a ", "a\nb", "\u{200b}", &"x".repeat(256)] {
             assert!(checked_name(bad).is_err(), "{bad:?}");
         }
         assert!(checked_hostname("web-1.example.org").is_ok());
@@ -260,5 +307,8 @@ mod tests {
             assert!(checked_hostname(bad).is_err(), "{bad:?}");
         }
         assert!(access_ip(Some("1.2.3.4"), 4).is_ok() && access_ip(Some("1.2.3.4"), 6).is_err());
+        assert!(access_ip(Some(""), 4).is_err());
+        assert_eq!(access_ip(Some("FE80:0::1"), 6).unwrap().as_deref(), Some("fe80::1"));
+        assert_eq!(disk_config(None).unwrap(), DiskConfig::Manual);
     }
 }

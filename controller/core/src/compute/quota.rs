@@ -6,7 +6,7 @@ use updraft_model::compute::quota::{Limits, Resource, Usage};
 use updraft_store::compute::quota;
 use updraft_wire::compute::limits::{Quota, Quotas};
 
-use super::access::{enforce, own_project};
+use super::access::{enforce, own_project, require_project};
 use crate::policy::Target;
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
@@ -30,6 +30,7 @@ pub async fn get(core: &Core, caller: &Caller, project_id: &str, detail: bool) -
         false => "os_compute_api:os-quota-sets:show",
     };
     caller.enforce(rule, &Target::of_project(project_id))?;
+    require_project(&mut core.read().await?, project_id).await?;
     of_project(core, project_id).await
 }
 
@@ -40,8 +41,9 @@ async fn of_project(core: &Core, project_id: &str) -> Result<Quotas> {
 }
 
 /// What a project has for which nothing was set.
-pub fn defaults(caller: &Caller, project_id: &str) -> Result<Quotas> {
+pub async fn defaults(core: &Core, caller: &Caller, project_id: &str) -> Result<Quotas> {
     caller.enforce("os_compute_api:os-quota-sets:defaults", &Target::of_project(project_id))?;
+    require_project(&mut core.read().await?, project_id).await?;
     Ok(join(&Limits::default(), Usage::default()))
 }
 
@@ -57,6 +59,7 @@ pub async fn set(
     let project_id = project_id.to_owned();
     core.write(move |tx| {
         Box::pin(async move {
+            require_project(tx, &project_id).await?;
             let usage = quota::usage(tx, &project_id).await?;
             // Names that only the network service counts are taken and have no effect here, as in Nova.
             let known = limits.iter().filter_map(|(name, limit)| Some((Resource::parse(name)?, *limit)));

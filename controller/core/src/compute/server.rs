@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use regex::{Regex, RegexBuilder};
 use updraft_model::Timestamp;
-use updraft_model::compute::server::vm_states_of_status;
-use updraft_model::compute::{Server, hostname_from};
+use updraft_model::compute::server::{DiskConfig, vm_states_of_status};
+use updraft_model::compute::{DEFAULT_AVAILABILITY_ZONE, Server, TaskState, hostname_from};
 use updraft_store::compute::server::{self, Deleted, ServerFilter};
 use updraft_store::network::port::{self, PortFilter};
 use updraft_store::{Conn, Tx};
@@ -36,16 +36,17 @@ pub struct ListServers {
     pub user_id: Option<String>,
     /// A pattern that the name contains.
     pub name: Option<String>,
-    /// As clients see it, such as `ACTIVE`.
-    pub status: Option<String>,
+    /// As clients see them, such as `ACTIVE`: one of these.
+    pub statuses: Vec<String>,
+    pub vm_state: Option<String>,
+    pub task_state: Option<String>,
     pub image_id: Option<String>,
     pub flavor_id: Option<String>,
     pub host: Option<String>,
     pub ids: Option<Vec<String>>,
-    pub reservation_id: Option<String>,
-    pub hostname: Option<String>,
-    pub key_name: Option<String>,
-    pub availability_zone: Option<String>,
+    pub launch_index: Option<String>,
+    /// Columns by the names that filters have for them, each with a pattern that the value contains.
+    pub patterns: Vec<(&'static str, String)>,
     pub locked: Option<bool>,
     /// A pattern that one of the addresses contains.
     pub address: Option<String>,
@@ -126,8 +127,8 @@ pub async fn list(core: &Core, caller: &Caller, wanted: ListServers) -> Result<V
     let mut conn = core.read().await?;
     let Some(filter) = filter(&mut conn, caller, own, &wanted).await? else { return Ok(Vec::new()) };
     let mut servers = server::list(&mut conn, &filter).await?;
-    let name = wanted.name.as_deref().map(pattern).transpose()?;
-    servers.retain(|server| matches(server, &wanted, name.as_ref()));
+    let patterns = patterns(&wanted)?;
+    servers.retain(|server| matches(server, &wanted, &patterns));
     if let Some(address) = &wanted.address {
         let with_address = servers_with_address(&mut conn, &servers, &pattern(address)?).await?;
         servers.retain(|server| with_address.contains(&server.id));
@@ -155,21 +156,17 @@ async fn filter(
         access::enforce(caller, rule)?;
     }
     let any_filter = access::may(caller, "os_compute_api:servers:allow_all_filters");
-    let vm_states = match &wanted.status {
-        None => None,
-        Some(status) => {
-            let states = vm_states_of_status(&status.to_uppercase());
-            if states.is_empty() {
-                let refuse = Error::bad_request("InvalidStatus", format!("Invalid filter status: {status}."));
-                return if wanted.strict_status { Err(refuse) } else { Ok(None) };
-            }
-            Some(states.into_iter().map(|state| state.as_str().to_owned()).collect())
-        }
-    };
+    if !wanted.statuses.is_empty() && !check_statuses(caller, wanted)? {
+        return Ok(None);
+    }
+    let mut vm_states = vm_states(&wanted.statuses);
+    if let Some(vm_state) = &wanted.vm_state {
+        vm_states.get_or_insert_with(|| vec![vm_state.clone()]).retain(|state| state == vm_state);
+    }
     let mut filter = ServerFilter {
         ids: wanted.ids.clone(),
         project_id: if wanted.all_projects { wanted.project_id.clone() } else { Some(own) },
-        user_id: wanted.user_id.clone().filter(|_| any_filter),
+        user_id: wanted.user_id.clone(),
         image_id: wanted.image_id.clone(),
         flavor_id: wanted.flavor_id.clone(),
         vm_states,
@@ -186,32 +183,119 @@ async fn filter(
     Ok(Some(filter))
 }
 
-/// `changes-since` shows what was deleted since; else only administrators see deleted servers.
-fn deleted(caller: &Caller, wanted: &ListServers) -> Deleted {
-    match wanted.deleted {
-        Some(true) if access::is_admin(caller) => Deleted::Only,
-        None if wanted.changed_since.is_some() => Deleted::With,
-        _ => Deleted::Without,
+/// The statuses that a list may be asked for, whether Updraft's servers ever have them or not.
+const STATUSES: [&str; 19] = [
+    "ACTIVE",
+    "BUILD",
+    "DELETED",
+    "ERROR",
+    "HARD_REBOOT",
+    "MIGRATING",
+    "PASSWORD",
+    "PAUSED",
+    "REBOOT",
+    "REBUILD",
+    "RESCUE",
+    "RESIZE",
+    "REVERT_RESIZE",
+    "SHELVED",
+    "SHELVED_OFFLOADED",
+    "SHUTOFF",
+    "SOFT_DELETED",
+    "SUSPENDED",
+    "VERIFY_RESIZE",
+];
+const DELETED: &str = "DELETED";
+
+/// Whether one of the statuses is one. Deleted servers alone are for administrators.
+fn check_statuses(caller: &Caller, wanted: &ListServers) -> Result<bool> {
+    let statuses = wanted.statuses.iter().map(|status| status.to_uppercase());
+    let known: Vec<String> = statuses.filter(|status| STATUSES.contains(&status.as_str())).collect();
+    if known.is_empty() {
+        let refuse = Error::bad_request("InvalidStatus", "Invalid status value");
+        return if wanted.strict_status { Err(refuse) } else { Ok(false) };
     }
+    if known.iter().all(|status| status == DELETED) && !access::is_admin(caller) {
+        return Err(Error::forbidden("Only administrators may list deleted instances"));
+    }
+    Ok(true)
 }
 
-fn matches(server: &Server, wanted: &ListServers, name: Option<&Regex>) -> bool {
-    let equal = |value: &Option<String>, field: Option<&str>| value.is_none() || value.as_deref() == field;
-    let zone = Some(
-        server.spec.availability_zone.as_deref().unwrap_or(updraft_model::compute::DEFAULT_AVAILABILITY_ZONE),
-    );
-    name.is_none_or(|name| name.is_match(&server.name))
-        && wanted.status.as_ref().is_none_or(|status| server.status() == status.to_uppercase())
-        && equal(&wanted.reservation_id, Some(&server.spec.reservation_id))
-        && equal(&wanted.hostname, Some(&server.spec.hostname))
-        && equal(&wanted.key_name, server.spec.key_name.as_deref())
-        && equal(&wanted.availability_zone, zone)
+/// The names of the states behind these statuses; `None` when none is given.
+fn vm_states(statuses: &[String]) -> Option<Vec<String>> {
+    if statuses.is_empty() {
+        return None;
+    }
+    let states = statuses.iter().flat_map(|status| vm_states_of_status(&status.to_uppercase()));
+    Some(states.map(|state| state.as_str().to_owned()).collect())
+}
+
+/// `changes-since` and `changes-before` show what was deleted too; else only administrators see deleted servers.
+fn deleted(caller: &Caller, wanted: &ListServers) -> Deleted {
+    let by_status = !wanted.statuses.is_empty()
+        && wanted.statuses.iter().all(|status| status.eq_ignore_ascii_case(DELETED));
+    if (wanted.deleted == Some(true) || by_status) && access::is_admin(caller) {
+        return Deleted::Only;
+    }
+    let by_time = wanted.changed_since.is_some() || wanted.changed_before.is_some();
+    if wanted.deleted.is_none() && by_time { Deleted::With } else { Deleted::Without }
+}
+
+fn matches(server: &Server, wanted: &ListServers, patterns: &[(&'static str, Regex)]) -> bool {
+    let has_status = |status: &String| status.eq_ignore_ascii_case(server.status());
+    let fits = |(name, pattern): &(&'static str, Regex)| {
+        column(server, name).is_some_and(|value| pattern.is_match(&value))
+    };
+    let launch_index = server.spec.launch_index.to_string();
+    let task_state = server.task_state.map(TaskState::as_str);
+    (wanted.statuses.is_empty() || wanted.statuses.iter().any(has_status))
+        && patterns.iter().all(fits)
+        && wanted.task_state.as_ref().is_none_or(|wanted| task_state == Some(wanted.as_str()))
+        && wanted.launch_index.as_ref().is_none_or(|wanted| *wanted == launch_index)
         && wanted.locked.is_none_or(|locked| server.locked.is_some() == locked)
         && wanted.tags.matches(&server.spec.tags)
 }
 
+/// All patterns that were asked for, ready for use.
+fn patterns(wanted: &ListServers) -> Result<Vec<(&'static str, Regex)>> {
+    let name = wanted.name.as_ref().map(|name| ("name", name));
+    let others = wanted.patterns.iter().map(|(column, text)| (*column, text));
+    name.into_iter().chain(others).map(|(column, text)| Ok((column, pattern(text)?))).collect()
+}
+
+/// What a pattern is held against; `None` matches none.
+fn column(server: &Server, name: &str) -> Option<String> {
+    let spec = &server.spec;
+    let time = |time: Timestamp| time.micros_bare().replace('T', " ");
+    match name {
+        "name" => Some(server.name.clone()),
+        "access_ip_v4" => spec.access_ip_v4.clone(),
+        "access_ip_v6" => spec.access_ip_v6.clone(),
+        "auto_disk_config" => Some(if spec.disk_config == DiskConfig::Auto { "1" } else { "0" }.to_owned()),
+        "availability_zone" => {
+            Some(spec.availability_zone.clone().unwrap_or_else(|| DEFAULT_AVAILABILITY_ZONE.to_owned()))
+        }
+        "config_drive" => Some(if spec.config_drive { "True" } else { "" }.to_owned()),
+        "created_at" => Some(time(server.created_at)),
+        "description" | "display_description" => spec.description.clone(),
+        "hostname" => Some(spec.hostname.clone()),
+        "key_name" => spec.key_name.clone(),
+        "launched_at" => server.launched_at.map(time),
+        "locked_by" => {
+            server.locked.as_ref().map(|lock| if lock.by_admin { "admin" } else { "owner" }.to_owned())
+        }
+        "power_state" => Some(server.power_state.code().to_string()),
+        "progress" => Some("0".to_owned()),
+        "reservation_id" => Some(spec.reservation_id.clone()),
+        "root_device_name" => Some("/dev/vda".to_owned()),
+        "terminated_at" => server.deleted_at.map(time),
+        _ => None,
+    }
+}
+
+/// Patterns have no regard to case, as in the databases that clients know.
 fn pattern(text: &str) -> Result<Regex> {
-    RegexBuilder::new(text).size_limit(LARGEST_PATTERN).build().map_err(|error| {
+    RegexBuilder::new(text).case_insensitive(true).size_limit(LARGEST_PATTERN).build().map_err(|error| {
         Error::bad_request("InvalidPattern", "Invalid filter: it is not a regular expression.").because(error)
     })
 }
@@ -255,6 +339,7 @@ fn apply(server: &mut Server, request: UpdateServer) -> Result<()> {
         server.name = new_server::checked_name(&name)?;
     }
     if let Some(description) = request.description {
+        new_server::check_description(description.as_deref())?;
         server.spec.description = description;
     }
     if let Some(hostname) = request.hostname {
@@ -274,5 +359,5 @@ fn apply(server: &mut Server, request: UpdateServer) -> Result<()> {
 
 /// The host name of a server that was given none.
 pub(super) fn default_hostname(name: &str, id: &str) -> String {
-    hostname_from(name, &format!("server-{id}"))
+    hostname_from(name, &format!("Server-{id}"))
 }

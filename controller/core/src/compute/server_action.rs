@@ -197,6 +197,10 @@ async fn regroup(tx: &mut Tx, server: &Server, group: &str, member: bool, now: T
     let ids = server_port::resolve_groups(tx, &server.project_id, &[group.to_owned()]).await?;
     let Some(id) = ids.into_iter().next() else { return Ok(()) };
     let mut ports = server_port::of_server(tx, &server.id).await?;
+    if ports.is_empty() {
+        let message = format!("instance_id {} could not be found as device id on any ports", server.id);
+        return Err(Error::not_found("SecurityGroupNotFound", message));
+    }
     ports.retain(|port| port.port_security_enabled);
     if !member && !ports.iter().any(|port| port.security_groups.contains(&id)) {
         let message = format!("Security group {group} not associated with the instance {}", server.id);

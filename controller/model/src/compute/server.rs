@@ -217,7 +217,9 @@ impl Server {
 
     /// Whether `action` may start now.
     pub fn allow(&self, action: Action, by_admin: bool) -> Result<(), Refusal> {
-        if self.locked.is_some() && !by_admin {
+        // Groups are the network service's: a lock does not hold them.
+        let groups = matches!(action, Action::AddSecurityGroup | Action::RemoveSecurityGroup);
+        if self.locked.is_some() && !by_admin && !groups {
             return Err(Refusal::Locked { id: self.id.clone() });
         }
         let refuse = |attribute, value| {
@@ -278,7 +280,9 @@ const fn allowed_in(action: Action) -> &'static [VmState] {
         Action::Stop => &[VmState::Active, VmState::Error],
         Action::RebootSoft => &[VmState::Active],
         Action::RebootHard => &[VmState::Active, VmState::Stopped, VmState::Error],
-        Action::AddSecurityGroup | Action::RemoveSecurityGroup => &[VmState::Active, VmState::Stopped],
+        Action::AddSecurityGroup | Action::RemoveSecurityGroup => {
+            &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error]
+        }
         Action::Delete => &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error],
         Action::ResetState => &[VmState::Building, VmState::Active, VmState::Stopped, VmState::Error],
     }

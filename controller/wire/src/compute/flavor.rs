@@ -127,7 +127,11 @@ pub struct CreateFlavor {
 
 impl CreateFlavor {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
-        rules::read(&mut body, "flavor", CREATE, version)
+        let request: Self = rules::read_filled(&mut body, "flavor", CREATE, version, &["id", "description"])?;
+        match request.id.as_deref() {
+            Some("") => Err(SchemaError::invalid("id", "Value: . '' is too short")),
+            _ => Ok(request),
+        }
     }
 
     /// A number or text that is one, above 0; 1.0 when not said.
@@ -152,6 +156,9 @@ pub struct UpdateFlavor {
 
 impl UpdateFlavor {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
+        if body.get("flavor").and_then(|flavor| flavor.get("description")).is_none() {
+            return Err(SchemaError::invalid("flavor", "'description' is a required property"));
+        }
         rules::read(&mut body, "flavor", &[Field::since("description", 55)], version)
     }
 }
@@ -220,7 +227,7 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{CreateFlavor, FlavorAction, FlavorView, read_extra_spec, read_extra_specs};
+    use super::{CreateFlavor, FlavorAction, FlavorView, UpdateFlavor, read_extra_spec, read_extra_specs};
     use crate::compute::Microversion;
 
     fn view() -> FlavorView {
@@ -260,6 +267,19 @@ mod tests {
         assert_eq!(flavor.rxtx_factor(), Ok(2.5));
         let body = json!({"flavor": {"name": "f", "ram": -1, "vcpus": 1, "disk": 0}});
         assert!(CreateFlavor::read(body, Microversion(1)).is_err());
+        for (key, value) in [
+            ("disk", json!("")),
+            ("disk", json!(null)),
+            ("swap", json!("")),
+            ("rxtx_factor", json!(null)),
+            ("os-flavor-access:is_public", json!("y")),
+            ("os-flavor-access:is_public", json!(null)),
+            ("id", json!("")),
+        ] {
+            let mut body = json!({"flavor": {"name": "f", "ram": 1, "vcpus": 1, "disk": 0}});
+            body["flavor"][key] = value;
+            assert!(CreateFlavor::read(body.clone(), Microversion(1)).is_err(), "{body}");
+        }
         let body = json!({"flavor": {"name": "f", "ram": 1, "vcpus": 1, "disk": 0, "description": "d"}});
         assert!(CreateFlavor::read(body, Microversion(54)).is_err());
     }
@@ -270,6 +290,12 @@ mod tests {
         assert!(read_extra_specs(&json!({"extra_specs": {"a/b": "1"}})).is_err());
         assert!(read_extra_specs(&json!({"extra_specs": {}, "x": 1})).is_err());
         assert!(read_extra_spec(&json!({"a": "1"}), "b").is_err());
+    }
+
+    #[test]
+    fn an_update_says_the_description() {
+        assert!(UpdateFlavor::read(json!({"flavor": {}}), Microversion(55)).is_err());
+        assert!(UpdateFlavor::read(json!({"flavor": {"description": null}}), Microversion(55)).is_ok());
     }
 
     #[test]

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::Microversion;
 use super::rules::{self, Field, SchemaError};
+use super::{Microversion, lenient};
 
 /// From 2.53 on services and hypervisors are known by UUID.
 pub const UUID_SINCE: u16 = 53;
@@ -46,6 +46,9 @@ pub struct HostView {
     /// (id, name)
     pub servers: Vec<(String, String)>,
 }
+
+/// From 2.75 on a hypervisor without servers says so.
+const EMPTY_SERVERS_SINCE: u16 = 75;
 
 const HYPERVISOR: &[Field] = &[
     Field::always("id"),
@@ -139,7 +142,7 @@ impl HostView {
         ] {
             object.insert(key.into(), value);
         }
-        if with_servers && !self.servers.is_empty() {
+        if with_servers && (!self.servers.is_empty() || version.at_least(EMPTY_SERVERS_SINCE)) {
             let servers = self.servers.iter().map(|(id, name)| json!({"uuid": id, "name": name})).collect();
             object.insert("servers".into(), Value::Array(servers));
         }
@@ -211,12 +214,21 @@ const SERVICE: &[Field] =
 pub struct UpdateService {
     pub status: Option<String>,
     pub disabled_reason: Option<String>,
+    #[serde(deserialize_with = "lenient::boolean")]
     pub forced_down: Option<bool>,
 }
 
 impl UpdateService {
     pub fn read(body: Value, version: Microversion) -> Result<Self, SchemaError> {
+        const LONGEST_REASON: usize = 255;
+        if let Some(object) = body.as_object() {
+            rules::refuse_null(object, &[])?;
+        }
         let request: Self = rules::read_value(body, "body", SERVICE, version)?;
+        let unfit = |reason: &String| reason.is_empty() || reason.chars().count() > LONGEST_REASON;
+        if request.disabled_reason.as_ref().is_some_and(unfit) {
+            return Err(SchemaError::invalid("disabled_reason", "1 to 255 characters are expected"));
+        }
         let wrong = match request.status.as_deref() {
             None => request.forced_down.is_none() || request.disabled_reason.is_some(),
             Some("disabled") => false,
@@ -274,6 +286,9 @@ mod tests {
         }
         assert_eq!(view().hypervisor(Microversion(52), false)["id"], 1);
         assert_eq!(view().hypervisor(Microversion(53), true)["servers"][0]["uuid"], "s");
+        let idle = HostView { servers: Vec::new(), ..view() };
+        assert!(idle.hypervisor(Microversion(74), true).get("servers").is_none());
+        assert_eq!(idle.hypervisor(Microversion(75), true)["servers"], json!([]));
         assert!(view().hypervisor(Microversion(27), false)["cpu_info"].is_string());
     }
 
@@ -289,6 +304,11 @@ mod tests {
         let read = |body| UpdateService::read(body, Microversion(53)).is_ok();
         assert!(read(json!({"status": "disabled", "disabled_reason": "r"})));
         assert!(read(json!({"forced_down": true})));
+        assert!(read(json!({"forced_down": "true"})));
+        assert!(!read(json!({"forced_down": null})));
+        assert!(!read(json!({"status": "disabled", "disabled_reason": ""})));
+        assert!(!read(json!({"status": "disabled", "disabled_reason": null})));
+        assert!(!read(json!({"status": "disabled", "disabled_reason": "r".repeat(256)})));
         assert!(!read(json!({"status": "enabled", "disabled_reason": "r"})));
         assert!(!read(json!({"status": "away"})));
         assert!(!read(json!({})));

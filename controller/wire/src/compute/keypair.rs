@@ -35,7 +35,7 @@ pub struct CreateKeyPair {
 impl CreateKeyPair {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
         const IMPORT_ONLY_SINCE: u16 = 92;
-        let request: Self = rules::read(&mut body, "keypair", CREATE, version)?;
+        let request: Self = rules::read_filled(&mut body, "keypair", CREATE, version, &[])?;
         if version.at_least(IMPORT_ONLY_SINCE) && request.public_key.is_none() {
             return Err(SchemaError::invalid("keypair", "'public_key' is a required property"));
         }
@@ -114,6 +114,8 @@ mod tests {
         assert!(read(json!({"name": "k", "type": "ssh"}), 2).is_ok());
         assert!(read(json!({"name": "k", "user_id": "u"}), 9).is_err());
         assert!(read(json!({"name": "k"}), 91).is_ok());
+        assert!(read(json!({"name": "k", "public_key": null}), 91).is_err());
+        assert!(read(json!({"name": "k", "type": null}), 91).is_err());
         assert!(read(json!({"name": "k"}), 92).is_err());
     }
 

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::Value;
 
-/// `true`, `"True"`, `"1"`, `"on"`, `"yes"` and their opposites, in any case.
+/// `true`, `"True"`, `"1"`, `"on"`, `"yes"` and their opposites, in lower or upper case or with a capital.
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
         Value::Bool(value) => Ok(Some(value)),
-        Value::String(text) => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" | "on" | "yes" | "y" | "t" => Ok(Some(true)),
-            "false" | "0" | "off" | "no" | "n" | "f" => Ok(Some(false)),
+        Value::String(text) => match text.as_str() {
+            "True" | "TRUE" | "true" | "1" | "ON" | "On" | "on" | "YES" | "Yes" | "yes" => Ok(Some(true)),
+            "False" | "FALSE" | "false" | "0" | "OFF" | "Off" | "off" | "NO" | "No" | "no" => Ok(Some(false)),
             _ => Err(D::Error::custom("a boolean is expected")),
         },
         _ => Err(D::Error::custom("a boolean is expected")),
@@ -22,8 +22,6 @@ pub fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>,
     let refuse = || D::Error::custom("a number that is not negative is expected");
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
-        // Nova has an empty text for "no swap".
-        Value::String(text) if text.is_empty() => Ok(Some(0)),
         Value::String(text) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
             text.parse().map(Some).map_err(|_| refuse())
         }

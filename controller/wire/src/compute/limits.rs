@@ -82,10 +82,15 @@ pub fn read_quota_set(
     body: &Value,
     version: Microversion,
 ) -> Result<(BTreeMap<String, i64>, bool), SchemaError> {
+    if let Some(root) = body.as_object() {
+        check("body", root, &[Field::always("quota_set")], version)?;
+    }
     let set = body.get("quota_set").and_then(Value::as_object);
     let mut set =
         set.ok_or_else(|| SchemaError::invalid("body", "'quota_set' is a required property"))?.clone();
-    set.remove("tenant_id");
+    if set.get("force").is_some_and(Value::is_null) {
+        return Err(SchemaError::invalid("force", "A boolean is expected"));
+    }
     let force = set.remove("force").map_or(Ok(None), lenient::boolean);
     let force =
         force.map_err(|error: serde_json::Error| SchemaError::invalid("force", error))?.unwrap_or(false);
@@ -172,5 +177,9 @@ mod tests {
         assert!(read(json!({"cores": -2}), 1).is_err());
         assert!(read(json!({"injected_files": 5}), 57).is_err());
         assert!(read(json!({"unheard": 5}), 1).is_err());
+        assert!(read(json!({"tenant_id": "p"}), 1).is_err());
+        assert!(read(json!({"force": "y"}), 1).is_err());
+        assert!(read(json!({"force": null}), 1).is_err());
+        assert!(read_quota_set(&json!({"quota_set": {}, "x": 1}), Microversion(1)).is_err());
     }
 }

@@ -106,6 +106,30 @@ pub fn read<T: DeserializeOwned>(
     read_value(value, key, fields, version)
 }
 
+/// The same, where null is no value; `nullable` are the keys for which it is one.
+pub fn read_filled<T: DeserializeOwned>(
+    body: &mut Value,
+    key: &str,
+    fields: &[Field],
+    version: Microversion,
+    nullable: &[&str],
+) -> Result<T, SchemaError> {
+    if let Some(object) = body.get(key).and_then(Value::as_object) {
+        refuse_null(object, nullable)?;
+    }
+    read(body, key, fields, version)
+}
+
+/// Refuses null for every key but the `nullable` ones.
+pub fn refuse_null(object: &Map<String, Value>, nullable: &[&str]) -> Result<(), SchemaError> {
+    match object.iter().find(|(key, value)| value.is_null() && !nullable.contains(&key.as_str())) {
+        None => Ok(()),
+        Some((key, _)) => {
+            Err(SchemaError::invalid(&clip(key), "Value: None. None is not of the type that is expected"))
+        }
+    }
+}
+
 /// Checks the keys of `value` and reads it as `T`.
 pub fn read_value<T: DeserializeOwned>(
     value: Value,
@@ -130,7 +154,7 @@ fn clip(text: &str) -> String {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Field, check, keep, read};
+    use super::{Field, check, keep, read, read_filled};
     use crate::compute::Microversion;
 
     const FIELDS: &[Field] = &[
@@ -159,6 +183,16 @@ mod tests {
         let mut body = json!({"name": 1, "tags": 2, "host": 3});
         keep(body.as_object_mut().unwrap(), FIELDS, Microversion(96), true);
         assert_eq!(body, json!({"name": 1, "tags": 2, "host": 3}));
+    }
+
+    #[test]
+    fn null_is_a_value_only_where_it_is_said() {
+        let read = |body: Value| {
+            let mut body = json!({ "server": body });
+            read_filled::<Value>(&mut body, "server", FIELDS, Microversion(52), &["tags"])
+        };
+        assert!(read(json!({"name": "n", "tags": null})).is_ok());
+        assert!(read(json!({"name": null})).unwrap_err().message.contains("None"));
     }
 
     #[test]

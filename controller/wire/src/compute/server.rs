@@ -362,7 +362,8 @@ fn said<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Opti
 
 impl UpdateServer {
     pub fn read(mut body: Value, version: Microversion) -> Result<Self, SchemaError> {
-        let request: Self = rules::read(&mut body, "server", UPDATE_REQUEST, version)?;
+        let request: Self =
+            rules::read_filled(&mut body, "server", UPDATE_REQUEST, version, &["description"])?;
         check_hostname(request.hostname.as_deref(), version)?;
         Ok(request)
     }
@@ -390,48 +391,6 @@ pub fn created(
     }
     json!({ "server": server })
 }
-
-/// Query keys of `GET /servers` and `/servers/detail` that anybody may use, and from when on.
-pub const LIST_QUERY: &[Field] = &[
-    Field::always("limit"),
-    Field::always("marker"),
-    Field::always("sort_key"),
-    Field::always("sort_dir"),
-    Field::always("name"),
-    Field::always("status"),
-    Field::always("image"),
-    Field::always("flavor"),
-    Field::always("changes-since"),
-    Field::since("changes-before", 66),
-    Field::always("all_tenants"),
-    Field::always("project_id"),
-    Field::always("tenant_id"),
-    Field::always("user_id"),
-    Field::always("uuid"),
-    Field::always("host"),
-    Field::always("hostname"),
-    Field::always("reservation_id"),
-    Field::always("deleted"),
-    Field::always("ip"),
-    Field::always("ip6"),
-    Field::always("vm_state"),
-    Field::always("task_state"),
-    Field::always("power_state"),
-    Field::always("availability_zone"),
-    Field::always("config_drive"),
-    Field::always("key_name"),
-    Field::always("created_at"),
-    Field::always("launched_at"),
-    Field::always("terminated_at"),
-    Field::always("description"),
-    Field::always("node"),
-    Field::always("locked_by"),
-    Field::since("locked", 73),
-    Field::since("tags", 26),
-    Field::since("tags-any", 26),
-    Field::since("not-tags", 26),
-    Field::since("not-tags-any", 26),
-];
 
 /// `"reboot": {"type": …}`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -1,6 +1,7 @@
 //! `POST /servers` (API reference, "Create Server").
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -70,6 +71,9 @@ const BLOCK_DEVICE: &[Field] = &[
 ];
 
 const SECURITY_GROUP: &[Field] = &[Field::always("name")];
+
+/// Before 2.19 a server is described by its name.
+const DESCRIPTION_SINCE: u16 = 19;
 
 /// The names under which scheduler hints may stand beside `server`.
 const HINTS: [&str; 2] = ["os:scheduler_hints", "OS-SCH-HNT:scheduler_hints"];
@@ -189,21 +193,23 @@ impl CreateServer {
             Some(root) => take_hints(root)?,
             None => Map::new(),
         };
-        let mut server: Value = rules::read(&mut body, "server", SERVER, version)?;
+        let nullable = ["description", "trusted_image_certificates"];
+        let mut server: Value = rules::read_filled(&mut body, "server", SERVER, version, &nullable)?;
         let Some(members) = server.as_object_mut() else {
             return Err(SchemaError::invalid("server", "A JSON object is expected"));
         };
         let networks = read_networks(members.remove("networks"), version)?;
-        let block_devices = read_list(
-            members.remove("block_device_mapping_v2"),
-            "block_device_mapping_v2",
-            BLOCK_DEVICE,
-            version,
-        )?;
+        let devices = members.remove("block_device_mapping_v2");
+        check_devices(devices.as_ref())?;
+        let nullable = ["boot_index", "no_device", "volume_type"];
+        let block_devices = read_list(devices, "block_device_mapping_v2", BLOCK_DEVICE, version, &nullable)?;
         let groups: Vec<NamedGroup> =
-            read_list(members.remove("security_groups"), "security_groups", SECURITY_GROUP, version)?;
-        let server: NewServer =
+            read_list(members.remove("security_groups"), "security_groups", SECURITY_GROUP, version, &[])?;
+        let mut server: NewServer =
             serde_json::from_value(server).map_err(|error| SchemaError::invalid("server", error))?;
+        if !version.at_least(DESCRIPTION_SINCE) {
+            server.description = Some(server.name.clone());
+        }
         check_hostname(server.hostname.as_deref(), version)?;
         Ok(Self {
             server,
@@ -218,9 +224,13 @@ impl CreateServer {
 /// A host name may have a domain from 2.94 on.
 pub(super) fn check_hostname(hostname: Option<&str>, version: Microversion) -> Result<(), SchemaError> {
     const DOMAINS_SINCE: u16 = 94;
+    const SHORTEST: usize = 2;
     match hostname {
         Some(hostname) if hostname.contains('.') && !version.at_least(DOMAINS_SINCE) => {
             Err(SchemaError::invalid("hostname", "A name without a domain is expected"))
+        }
+        Some(hostname) if hostname.len() < SHORTEST && !version.at_least(DOMAINS_SINCE) => {
+            Err(SchemaError::invalid("hostname", "It is too short"))
         }
         _ => Ok(()),
     }
@@ -230,12 +240,73 @@ fn take_hints(root: &mut Map<String, Value>) -> Result<Map<String, Value>, Schem
     let mut hints = Map::new();
     for name in HINTS {
         match root.remove(name) {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(object)) => hints.extend(object),
+            None => {}
+            Some(Value::Object(object)) => {
+                for (name, hint) in &object {
+                    check_hint(name, hint)?;
+                }
+                hints.extend(object);
+            }
             Some(_) => return Err(SchemaError::invalid(name, "A JSON object is expected")),
         }
     }
     Ok(hints)
+}
+
+/// Hints have no effect here, and are what they must be all the same.
+fn check_hint(name: &str, hint: &Value) -> Result<(), SchemaError> {
+    let texts = |good: fn(&str) -> bool| {
+        hint.as_array().is_some_and(|list| list.iter().all(|item| item.as_str().is_some_and(good)))
+    };
+    let text = |good: fn(&str) -> bool| hint.as_str().is_some_and(good);
+    let good = match name {
+        "group" | "different_host" => text(is_uuid) || texts(is_uuid),
+        "same_host" => hint.is_string() || texts(is_uuid),
+        "query" => hint.is_string() || hint.is_object(),
+        "target_cell" => text(|cell| (1..=255).contains(&cell.chars().count())),
+        "different_cell" => hint.is_string() || texts(|_| true),
+        "build_near_host_ip" => text(|address| address.parse::<IpAddr>().is_ok()),
+        "cidr" => text(is_prefix),
+        _ => true,
+    };
+    if good { Ok(()) } else { Err(SchemaError::invalid(name, "It is not what is expected")) }
+}
+
+/// 32 hexadecimal digits, in groups or not.
+fn is_uuid(text: &str) -> bool {
+    const DIGITS: usize = 32;
+    let digits: Vec<char> = text.chars().filter(|c| *c != '-').take(DIGITS + 1).collect();
+    digits.len() == DIGITS && digits.iter().all(char::is_ascii_hexdigit)
+}
+
+/// `/24` and its like.
+fn is_prefix(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c) || c == '.' || c == ':';
+    text.strip_prefix('/').is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
+}
+
+/// What of block devices is looked at here and nowhere else.
+fn check_devices(devices: Option<&Value>) -> Result<(), SchemaError> {
+    const LONGEST_NAME: usize = 255;
+    for device in devices.and_then(Value::as_array).into_iter().flatten() {
+        let unfit = |key: &str| Err(SchemaError::invalid(key, "It is not what is expected"));
+        if let Some(flag) = device.get("delete_on_termination")
+            && lenient::boolean(flag).is_err()
+        {
+            return unfit("delete_on_termination");
+        }
+        if let Some(size) = device.get("volume_size")
+            && !lenient::number(size).is_ok_and(|size| size.is_some_and(|size| size > 0))
+        {
+            return unfit("volume_size");
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._/-".contains(c);
+        let name = |name: &str| (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain);
+        if device.get("device_name").is_some_and(|value| !value.as_str().is_some_and(name)) {
+            return unfit("device_name");
+        }
+    }
+    Ok(())
 }
 
 fn read_networks(value: Option<Value>, version: Microversion) -> Result<Networks, SchemaError> {
@@ -251,25 +322,32 @@ fn read_networks(value: Option<Value>, version: Microversion) -> Result<Networks
             _ => Err(SchemaError::invalid("networks", "'auto', 'none' or a list is expected")),
         },
         list => {
-            let networks = read_list(list, "networks", NETWORK, version)?;
+            let networks = read_list(list, "networks", NETWORK, version, &["port"])?;
             Ok(if networks.is_empty() { Networks::Unsaid } else { Networks::These(networks) })
         }
     }
 }
 
-/// A list of objects, each with these fields; nothing is an empty list.
+/// A list of objects, each with these fields, of which the `nullable` may be null; nothing is an empty list.
 fn read_list<T: serde::de::DeserializeOwned>(
     value: Option<Value>,
     path: &str,
     fields: &[Field],
     version: Microversion,
+    nullable: &[&str],
 ) -> Result<Vec<T>, SchemaError> {
     let items = match value {
         None => return Ok(Vec::new()),
         Some(Value::Array(items)) => items,
         Some(_) => return Err(SchemaError::invalid(path, "A list is expected")),
     };
-    items.into_iter().map(|item| rules::read_value(item, path, fields, version)).collect()
+    let one = |item: Value| {
+        if let Some(object) = item.as_object() {
+            rules::refuse_null(object, nullable)?;
+        }
+        rules::read_value(item, path, fields, version)
+    };
+    items.into_iter().map(one).collect()
 }
 
 #[cfg(test)]
@@ -323,8 +401,10 @@ mod tests {
             (52, json!({"networks": "none", "tags": ["a"]}), true),
             (56, json!({"networks": "none", "personality": []}), true),
             (57, json!({"networks": "none", "personality": []}), false),
-            (89, json!({"networks": "none", "hostname": "h"}), false),
-            (90, json!({"networks": "none", "hostname": "h"}), true),
+            (89, json!({"networks": "none", "hostname": "hh"}), false),
+            (90, json!({"networks": "none", "hostname": "hh"}), true),
+            (93, json!({"networks": "none", "hostname": "h"}), false),
+            (94, json!({"networks": "none", "hostname": "h"}), true),
             (93, json!({"networks": "none", "hostname": "h.example"}), false),
             (94, json!({"networks": "none", "hostname": "h.example"}), true),
             (96, json!({"networks": [{"uuid": "n", "tag": "t"}]}), true),
@@ -336,6 +416,19 @@ mod tests {
             (1, json!({"security_groups": [{"name": "a"}]}), true),
             (1, json!({"security_groups": ["a"]}), false),
             (1, json!({"metadata": {"a": 1}}), false),
+            (1, json!({"config_drive": "y"}), false),
+            (1, json!({"config_drive": null}), false),
+            (1, json!({"key_name": null}), false),
+            (1, json!({"min_count": null}), false),
+            (1, json!({"user_data": null}), false),
+            (19, json!({"description": null}), true),
+            (1, json!({"networks": [{"uuid": "n", "port": null}]}), true),
+            (1, json!({"networks": [{"uuid": "n", "fixed_ip": null}]}), false),
+            (1, json!({"block_device_mapping_v2": [{"boot_index": null}]}), true),
+            (1, json!({"block_device_mapping_v2": [{"volume_size": 0}]}), false),
+            (1, json!({"block_device_mapping_v2": [{"volume_size": "1"}]}), true),
+            (1, json!({"block_device_mapping_v2": [{"device_name": ""}]}), false),
+            (1, json!({"block_device_mapping_v2": [{"delete_on_termination": "perhaps"}]}), false),
         ] {
             let result = read(base(extra.clone()), minor);
             assert_eq!(result.is_ok(), allowed, "2.{minor} {extra}: {result:?}");
@@ -345,7 +438,24 @@ mod tests {
     #[test]
     fn hints_stand_beside_the_server() {
         let body = json!({"server": {"name": "n", "flavorRef": "1"}, "os:scheduler_hints": {"group": "g"}});
-        assert_eq!(CreateServer::read(body, Microversion(1)).unwrap().hints["group"], "g");
+        assert!(CreateServer::read(body, Microversion(1)).is_err(), "groups are named by UUID");
+        for (hint, value, good) in [
+            ("group", json!("00000000-0000-4000-8000-000000000000"), true),
+            ("different_host", json!(["x"]), false),
+            ("same_host", json!("x"), true),
+            ("query", json!(5), false),
+            ("query", json!("[]"), true),
+            ("cidr", json!("24"), false),
+            ("cidr", json!("/24"), true),
+            ("build_near_host_ip", json!("x"), false),
+            ("unheard", json!(null), true),
+        ] {
+            let hints = json!({ hint: value });
+            let body = json!({"server": {"name": "n", "flavorRef": "1"}, "os:scheduler_hints": hints});
+            assert_eq!(CreateServer::read(body, Microversion(1)).is_ok(), good, "{hint}");
+        }
+        let body = json!({"server": {"name": "n", "flavorRef": "1"}, "os:scheduler_hints": null});
+        assert!(CreateServer::read(body, Microversion(1)).is_err());
         let body = json!({"server": {"name": "n", "flavorRef": "1"}, "hints": {}});
         assert!(CreateServer::read(body, Microversion(1)).is_err());
     }

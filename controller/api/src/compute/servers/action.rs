@@ -98,6 +98,9 @@ pub(super) async fn action(
         }
         "addSecurityGroup" | "removeSecurityGroup" => {
             let group: NamedGroup = read(&name, argument)?;
+            if group.name.trim().is_empty() {
+                return Err(Error::bad_request("BadRequest", "Security group name cannot be empty").into());
+            }
             let member = name == "addSecurityGroup";
             server_action::set_security_group(core, caller, &id, &group.name, member).await?;
         }
@@ -114,6 +117,9 @@ pub(super) async fn action(
         "os-getVNCConsole" | "os-getSerialConsole" => {
             version.until(LAST_LEGACY_CONSOLE)?;
             let request: LegacyConsole = read(&name, argument)?;
+            if !legacy_fits(&name, &request.kind) {
+                return Err(invalid_kind().into());
+            }
             let url = remote_consoles::url(&call, &id, &request.kind).await?;
             return Ok(Json(json!({"console": {"type": request.kind, "url": url}})).into_response());
         }
@@ -137,10 +143,25 @@ fn read<T: DeserializeOwned>(name: &str, argument: Value) -> Result<T, Error> {
     })
 }
 
+/// Each of the older actions has its own kinds of consoles.
+fn legacy_fits(action: &str, kind: &str) -> bool {
+    match action {
+        "os-getSerialConsole" => kind == "serial",
+        _ => ["novnc", "xvpvnc"].contains(&kind),
+    }
+}
+
+fn invalid_kind() -> Error {
+    Error::bad_request(
+        "ValidationError",
+        "Invalid input for field/attribute type. It is not one of its kinds",
+    )
+}
+
 fn is_hard(reboot: &Reboot) -> Result<bool, Error> {
-    match reboot.kind.to_ascii_uppercase().as_str() {
-        "HARD" => Ok(true),
-        "SOFT" => Ok(false),
+    match reboot.kind.as_str() {
+        "HARD" | "Hard" | "hard" => Ok(true),
+        "SOFT" | "Soft" | "soft" => Ok(false),
         _ => Err(Error::bad_request(
             "ValidationError",
             "Invalid input for field/attribute type. HARD or SOFT is expected",
@@ -163,6 +184,12 @@ fn lock_reason(version: Version, name: &str, argument: Value) -> Result<Option<S
     const LONGEST: usize = 255;
     if argument.is_null() || !version.0.at_least(LOCK_REASON_SINCE) {
         return Ok(None);
+    }
+    if argument.get("locked_reason").is_some_and(Value::is_null) {
+        return Err(Error::bad_request(
+            "ValidationError",
+            "Invalid input for field/attribute locked_reason.",
+        ));
     }
     let request: LockRequest = read(name, argument)?;
     match request.locked_reason {

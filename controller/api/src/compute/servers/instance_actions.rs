@@ -9,14 +9,21 @@ use updraft_model::compute::task::TaskEvent;
 use updraft_model::compute::{Host, Task, TaskStatus};
 use updraft_wire::compute::journal::{ActionView, EventView};
 
-use crate::compute::query::{self, Pairs};
+use crate::compute::query::{self, Holds, Pairs, Parameter};
 use crate::compute::version::Version;
 use crate::http::{Answer, Call, Form};
 
 const DELETED_SINCE: u16 = 21;
 const PAGES_SINCE: u16 = 58;
-const CHANGES_BEFORE_SINCE: u16 = 66;
 const MOST: u32 = 1000;
+
+/// What a list may be asked, each key once.
+const QUERY: &[Parameter] = &[
+    Parameter::since("limit", PAGES_SINCE, Holds::Number),
+    Parameter::since("marker", PAGES_SINCE, Holds::Text),
+    Parameter::since("changes-since", PAGES_SINCE, Holds::Time),
+    Parameter::since("changes-before", 66, Holds::Time),
+];
 
 fn view(task: &Task) -> ActionView {
     ActionView {
@@ -51,15 +58,15 @@ pub(super) async fn list(
     Path(id): Path<String>,
     Form(pairs): Form<Pairs>,
 ) -> Answer<Json<Value>> {
-    let paged = version.at_least(PAGES_SINCE);
+    let pairs = query::read_since(pairs, QUERY, version, PAGES_SINCE)?;
+    query::refuse_repeated(&pairs)?;
     let wanted = JournalQuery {
         with_deleted: version.at_least(DELETED_SINCE),
-        changed_since: query::time(&pairs, "changes-since")?.filter(|_| paged),
-        changed_before: query::time(&pairs, "changes-before")?
-            .filter(|_| version.at_least(CHANGES_BEFORE_SINCE)),
+        changed_since: query::time(&pairs, "changes-since")?,
+        changed_before: query::time(&pairs, "changes-before")?,
     };
+    query::refuse_backwards(wanted.changed_since, wanted.changed_before)?;
     let tasks = journal::list(&call.core, &call.caller, &id, &wanted).await?;
-    let pairs = if paged { pairs } else { Pairs::new() };
     let (tasks, more) = query::page(tasks, &pairs, MOST, |task| &task.request_id)?;
     let actions: Vec<Value> = tasks.iter().map(|task| view(task).render(version)).collect();
     let mut answer = json!({ "instanceActions": actions });

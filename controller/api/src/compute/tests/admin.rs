@@ -24,6 +24,34 @@ async fn hosts_are_seen_and_switched_off() {
         StatusCode::BAD_REQUEST
     );
     assert_eq!(cloud.post("/servers", &cloud.member, 96, nowhere).await.status, StatusCode::FORBIDDEN);
+    for (path, minor, status) in [
+        ("/os-hypervisors/1", 52, StatusCode::OK),
+        ("/os-hypervisors/1", 53, StatusCode::BAD_REQUEST),
+        ("/os-hypervisors/00000000-0000-0000-0000-000000000000", 53, StatusCode::NOT_FOUND),
+        ("/os-hypervisors?limit=1", 53, StatusCode::OK),
+        ("/os-hypervisors?limit=x", 33, StatusCode::BAD_REQUEST),
+        ("/os-hypervisors?marker=x", 53, StatusCode::BAD_REQUEST),
+        ("/os-hypervisors?unheard=1", 52, StatusCode::OK),
+        ("/os-hypervisors?unheard=1", 53, StatusCode::BAD_REQUEST),
+        ("/os-hypervisors?with_servers=y", 53, StatusCode::BAD_REQUEST),
+        ("/os-services?unheard=1", 75, StatusCode::BAD_REQUEST),
+        ("/os-server-groups?limit=x", 1, StatusCode::BAD_REQUEST),
+        ("/limits?reserved=1", 74, StatusCode::OK),
+        ("/limits?reserved=1", 75, StatusCode::BAD_REQUEST),
+        ("/os-quota-sets/nowhere", 96, StatusCode::BAD_REQUEST),
+        ("/os-keypairs?limit=x", 34, StatusCode::OK),
+        ("/os-keypairs?limit=x", 35, StatusCode::BAD_REQUEST),
+        ("/os-keypairs?unheard=1", 75, StatusCode::BAD_REQUEST),
+        ("/flavors?sort_key=ram", 1, StatusCode::BAD_REQUEST),
+        ("/flavors?sort_key=memory_mb&sort_dir=desc", 1, StatusCode::OK),
+        ("/flavors?is_public=perhaps", 1, StatusCode::BAD_REQUEST),
+        ("/flavors?minRam=-1", 1, StatusCode::OK),
+        ("/flavors?minRam=", 1, StatusCode::BAD_REQUEST),
+        ("/flavors?unheard=1", 75, StatusCode::BAD_REQUEST),
+    ] {
+        let reply = cloud.get(path, &cloud.admin, minor).await;
+        assert_eq!(reply.status, status, "2.{minor} {path}: {}", reply.json());
+    }
     let service = services.text("/services/0/id");
     let disable = json!({"status": "disabled", "disabled_reason": "new disk"});
     let reply = cloud.call(Method::PUT, &format!("/os-services/{service}"), &cloud.admin, 53, disable).await;

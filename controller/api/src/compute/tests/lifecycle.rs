@@ -89,6 +89,12 @@ async fn lists_are_narrowed_and_paged() {
     assert_eq!(names("?name=web").await, ["web-2", "web-1"], "a pattern anywhere in the name");
     assert_eq!(names("?name=%5Edb%24").await, ["db"]);
     assert!(names("?status=SHUTOFF").await.is_empty());
+    assert_eq!(names("?name=DB").await, ["db"], "patterns have no regard to case");
+    assert_eq!(names("?uuid=none").await.len(), 3, "a filter of administrators has no effect for others");
+    assert!(names("?hostname=none").await.is_empty(), "this one is for all from 2.90 on");
+    assert_eq!(names("?sort_key=display_name").await, ["web-2", "web-1", "db"]);
+    assert_eq!(names("?sort_key=image_ref&sort_dir=asc").await, ["web-1", "web-2", "db"], "the oldest first");
+    assert_eq!(names("?status=BUILD&status=ACTIVE&status=ERROR").await.len(), 3);
     let page = cloud.get("/servers?limit=2", &cloud.member, 96).await;
     let next = page.text("/servers_links/0/href");
     let query = next.split_once('?').unwrap().1;
@@ -101,7 +107,20 @@ async fn lists_are_narrowed_and_paged() {
         ("?status=WRONG", 38, StatusCode::BAD_REQUEST),
         ("?status=WRONG", 37, StatusCode::OK),
         ("?all_tenants=1", 96, StatusCode::FORBIDDEN),
+        ("?status=PAUSED", 96, StatusCode::OK),
+        ("?status=DELETED", 96, StatusCode::FORBIDDEN),
         ("?name=(", 96, StatusCode::BAD_REQUEST),
+        ("?name=", 1, StatusCode::BAD_REQUEST),
+        ("?limit=", 1, StatusCode::BAD_REQUEST),
+        ("?limit=99999999999", 1, StatusCode::OK),
+        ("?sort_key=nonsense", 1, StatusCode::BAD_REQUEST),
+        ("?sort_key=vcpus", 74, StatusCode::OK),
+        ("?sort_key=vcpus", 75, StatusCode::BAD_REQUEST),
+        ("?sort_key=locked", 96, StatusCode::OK),
+        ("?sort_key=host", 96, StatusCode::FORBIDDEN),
+        ("?sort_dir=up", 96, StatusCode::BAD_REQUEST),
+        ("?sort_dir=asc&sort_dir=asc", 96, StatusCode::BAD_REQUEST),
+        ("?changes-since=2026-01-02&changes-before=2026-01-01", 96, StatusCode::BAD_REQUEST),
     ] {
         assert_eq!(
             cloud.get(&format!("/servers{query}"), &cloud.member, minor).await.status,

@@ -1,4 +1,4 @@
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::ComputeCloud;
@@ -21,6 +21,10 @@ async fn bad_requests_leave_nothing_behind() {
         (json!({"availability_zone": "moon"}), "The requested availability zone is not available"),
         (json!({"user_data": "%"}), "Userdata content cannot be decoded"),
         (json!({"name": ""}), "name"),
+        (json!({"description": "a\nb"}), "description"),
+        (json!({"metadata": {"a/b": "1"}}), "Invalid metadata"),
+        (json!({"accessIPv4": ""}), "accessIPv4"),
+        (json!({"networks": [{"uuid": nowhere, "tag": "a,b"}]}), "Invalid tag"),
         (
             json!({"block_device_mapping_v2": [{"source_type": "volume", "uuid": nowhere}]}),
             "Block Device Mapping",
@@ -188,7 +192,30 @@ async fn a_wrong_state_is_a_409_in_novas_words() {
     assert_eq!(cloud.show(&id).await.text("/server/locked_reason"), "mine");
     let reply = cloud.act(&id, json!({"os-stop": null})).await;
     assert_eq!(reply.text("/conflictingRequest/message"), format!("Instance {id} is locked"));
+    let default = json!({"addSecurityGroup": {"name": "default"}});
+    assert_eq!(cloud.act(&id, default).await.status, StatusCode::ACCEPTED, "groups and tags are not held");
+    let tag = cloud.call(Method::PUT, &format!("/servers/{id}/tags/x"), &cloud.member, 96, Value::Null).await;
+    assert_eq!(tag.status, StatusCode::CREATED);
     assert_eq!(cloud.act(&id, json!({"unlock": null})).await.status, StatusCode::ACCEPTED);
+    for refused in [
+        json!({"reboot": {"type": "sOFT"}}),
+        json!({"os-getConsoleOutput": {"length": ""}}),
+        json!({"addSecurityGroup": {"name": ""}}),
+        json!({"lock": {"locked_reason": null}}),
+    ] {
+        assert_eq!(cloud.act(&id, refused.clone()).await.status, StatusCode::BAD_REQUEST, "{refused}");
+    }
+    let bare = cloud.create(json!({"networks": "none"})).await;
+    let reply = cloud.act(&bare, json!({"addSecurityGroup": {"name": "default"}})).await;
+    assert_eq!(reply.status, StatusCode::NOT_FOUND, "it has no port: {}", reply.json());
+    let crossed = json!({"os-getVNCConsole": {"type": "serial"}});
+    let reply = cloud.post(&format!("/servers/{id}/action"), &cloud.member, 1, crossed).await;
+    assert_eq!(reply.status, StatusCode::BAD_REQUEST);
+    let groups = cloud.get(&format!("/servers/{id}/os-security-groups"), &cloud.member, 96).await.json();
+    let rules = groups["security_groups"][0]["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), 2, "{groups}");
+    assert_eq!(rules[0]["group"]["name"], "default", "{groups}");
+    assert_eq!(rules[0]["ip_range"], json!({}), "{groups}");
 
     assert_eq!(cloud.act(&id, json!({"pause": null})).await.status, StatusCode::NOT_IMPLEMENTED);
     assert_eq!(cloud.act(&id, json!({"dance": null})).await.status, StatusCode::BAD_REQUEST);

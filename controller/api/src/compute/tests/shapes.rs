@@ -18,6 +18,7 @@ async fn versions_are_found_without_a_token() {
             (StatusCode::OK, "2.1".into()),
             "{path}"
         );
+        assert_eq!(version.text("/version/links/1/rel"), "describedby");
     }
 }
 
@@ -32,8 +33,26 @@ async fn microversions_are_negotiated() {
     let reply = cloud.get("/servers", &cloud.member, 97).await;
     assert_eq!(reply.status, StatusCode::NOT_ACCEPTABLE);
     assert_eq!(reply.json()["computeFault"]["code"], 406);
+    assert!(reply.header("vary").contains("OpenStack-API-Version"));
     let plain = cloud.cloud.get("/compute/v2.1/servers", &cloud.member).await;
     assert_eq!(plain.header("openstack-api-version"), "compute 2.1", "no header means the minimum");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_said_of_a_server_has_novas_defaults() {
+    let cloud = ComputeCloud::start().await;
+    let mut body = cloud.new_server(json!({}));
+    body["server"]["flavorRef"] = json!("http://cloud.test/compute/flavors/1");
+    for (minor, description) in [(1, json!("one")), (19, Value::Null)] {
+        let made = cloud.post("/servers", &cloud.member, minor, body.clone()).await;
+        assert_eq!(made.status, StatusCode::ACCEPTED, "{}", made.json());
+        assert_eq!(made.text("/server/OS-DCF:diskConfig"), "MANUAL");
+        let shown = cloud.show(&made.text("/server/id")).await.json();
+        assert_eq!(shown["server"]["description"], description, "2.{minor}");
+    }
+    let nameless = cloud.create(json!({"name": "---", "networks": "none"})).await;
+    let shown = cloud.show(&nameless).await;
+    assert_eq!(shown.text("/server/OS-EXT-SRV-ATTR:hostname"), format!("Server-{nameless}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

