@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use updraft_core::Error;
 use updraft_model::network::{FixedIp, Standard};
-use updraft_wire::network::{FixedIpView, Items, StandardView, read_items, read_one};
+use updraft_wire::network::{FixedIpView, Invalid, Items, StandardView, read_items, read_one};
 
 use super::list::ListQuery;
 use crate::http::{Answer, Fault};
@@ -100,8 +100,8 @@ impl Names {
     }
 }
 
-fn invalid(message: String) -> Fault {
-    Error::bad_request("HTTPBadRequest", message).into()
+fn invalid(refusal: Invalid) -> Fault {
+    Error::bad_request(refusal.code, refusal.message).into()
 }
 
 fn wrap(key: &str, value: Value) -> Value {

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::test_cloud::{Reply, TestCloud};
 
+/// An id that nothing has.
+pub(super) const NOWHERE: &str = "00000000-0000-4000-8000-000000000000";
+
 /// A cloud with an administrator and one tenant.
 pub(super) struct Net {
     pub cloud: TestCloud,

@@ -12,8 +12,10 @@ mod port;
 mod router;
 mod security_group;
 mod subnet;
+mod values;
 
-pub use body::{Items, read_items, read_one};
+pub use body::{Invalid, Items, read_items, read_one};
+pub use field::boolean;
 pub use floating_ip::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
 pub use network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
 pub use port::{

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::StandardView;
-use super::field::{flag, integer};
+use super::field::{flag, integer_or_null};
 use crate::nullable;
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -84,7 +84,7 @@ pub struct DhcpOptionFields {
     pub opt_name: String,
     /// Null removes the option.
     pub opt_value: Option<String>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer_or_null")]
     pub ip_version: Option<i64>,
 }
 

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::field::flag;
+use super::field::{flag, flag_or_null};
 use super::{FixedIpFields, FixedIpView, StandardView};
 use crate::nullable;
 
@@ -17,9 +17,9 @@ pub struct CreateRouter {
     pub external_gateway_info: Option<GatewayFields>,
     pub routes: Option<Vec<RouteFields>>,
     /// Every router of ours is distributed and never fails over; asking for the opposite is refused.
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub distributed: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub ha: Option<bool>,
     pub tags: Option<Vec<String>>,
 }
@@ -37,9 +37,9 @@ pub struct UpdateRouter {
     pub external_gateway_info: Option<Option<GatewayFields>>,
     #[serde(default, deserialize_with = "nullable")]
     pub routes: Option<Option<Vec<RouteFields>>>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub distributed: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub ha: Option<bool>,
 }
 

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, refusal};
+use super::{NOWHERE, Net, refusal};
 
 struct Scene {
     net: Net,
@@ -72,13 +72,14 @@ async fn wrong_floating_ips() {
     };
     let cases = [
         (with(json!({"port_id": unreachable})), (404, "ExternalGatewayForFloatingIPNotFound")),
-        (with(json!({"port_id": "nowhere"})), (404, "PortNotFound")),
+        (with(json!({"port_id": NOWHERE})), (404, "PortNotFound")),
+        (with(json!({"port_id": "nowhere"})), (400, "HTTPBadRequest")),
         (with(json!({"port_id": bare})), (400, "BadRequest")),
         (with(json!({"port_id": port, "fixed_ip_address": "10.0.0.200"})), (400, "BadRequest")),
         (with(json!({"fixed_ip_address": "10.0.0.3"})), (400, "BadRequest")),
         (with(json!({"floating_ip_address": "172.24.4.5"})), (403, "PolicyNotAuthorized")),
         (with(json!({"floating_network_id": network})), (400, "BadRequest")),
-        (with(json!({"floating_network_id": "nowhere"})), (404, "NetworkNotFound")),
+        (with(json!({"floating_network_id": NOWHERE})), (404, "NetworkNotFound")),
         (json!({"floatingip": {}}), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, ids, refusal};
+use super::{NOWHERE, Net, ids, refusal};
 
 #[tokio::test]
 async fn a_port_from_birth_to_death() {
@@ -79,15 +79,19 @@ async fn wrong_ports() {
         (with("fixed_ips", json!([{"ip_address": "10.9.0.1"}])), (400, "InvalidIpForNetwork")),
         (with("fixed_ips", json!([{"ip_address": "10.0.0.255"}])), (400, "InvalidIpForNetwork")),
         (with("fixed_ips", json!([{"ip_address": "me"}])), (400, "HTTPBadRequest")),
-        (with("fixed_ips", json!([{"subnet_id": "nowhere"}])), (400, "InvalidInput")),
+        (with("fixed_ips", json!([{"subnet_id": "nowhere"}])), (400, "HTTPBadRequest")),
+        (with("fixed_ips", json!([{"subnet_id": NOWHERE}])), (404, "SubnetNotFound")),
         (with("fixed_ips", json!([{}])), (400, "InvalidInput")),
         (
             with("fixed_ips", json!([{"ip_address": "10.0.0.9"}, {"ip_address": "10.0.0.9"}])),
-            (409, "IpAddressAlreadyAllocated"),
+            (400, "HTTPBadRequest"),
         ),
         (with("mac_address", json!("fa:16:3e:00:00:01")), (409, "MacAddressInUse")),
         (with("mac_address", json!("01:00:5e:00:00:01")), (400, "HTTPBadRequest")),
-        (with("security_groups", json!(["nobody"])), (404, "SecurityGroupNotFound")),
+        (with("security_groups", json!([NOWHERE])), (404, "SecurityGroupNotFound")),
+        (with("security_groups", json!([NOWHERE, NOWHERE])), (400, "HTTPBadRequest")),
+        (with("name", Value::Null), (400, "HTTPBadRequest")),
+        (with("admin_state_up", json!("perhaps")), (400, "InvalidInput")),
         (with("allowed_address_pairs", json!(pairs(&["0.0.0.0/0"]))), (400, "HTTPBadRequest")),
         (
             with("allowed_address_pairs", json!(pairs(&["10.0.0.9", "10.0.0.9"]))),
@@ -99,7 +103,8 @@ async fn wrong_ports() {
         (with("device_owner", json!("network:dhcp")), (403, "PolicyNotAuthorized")),
         (with("binding:host_id", json!("h")), (403, "PolicyNotAuthorized")),
         (with("binding:vnic_type", json!("direct")), (400, "InvalidInput")),
-        (with("network_id", json!("nowhere")), (404, "NetworkNotFound")),
+        (with("network_id", json!(NOWHERE)), (404, "NetworkNotFound")),
+        (with("network_id", json!("nowhere")), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(refusal(&net.post("ports", body.clone()).await), (status, kind.into()), "{body}");

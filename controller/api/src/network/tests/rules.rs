@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, ids, refusal};
+use super::{NOWHERE, Net, ids, refusal};
 
 #[tokio::test]
 async fn every_project_has_a_default_group() {
@@ -128,8 +128,9 @@ async fn wrong_rules_are_refused_at_the_door() {
             (400, "SecurityGroupRuleParameterConflict"),
         ),
         (with(json!({"direction": "up"})), (400, "HTTPBadRequest")),
-        (with(json!({"remote_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
-        (with(json!({"security_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
+        (with(json!({"remote_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
+        (with(json!({"security_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
+        (with(json!({"security_group_id": "nobody"})), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(
