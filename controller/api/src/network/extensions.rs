@@ -9,7 +9,7 @@ use crate::http::{Answer, Call};
 use crate::routes::{Routes, get};
 
 /// (alias, name, description). The names are Neutron's: clients look extensions up by them as well.
-const EXTENSIONS: [(&str, &str, &str); 29] = [
+const EXTENSIONS: [(&str, &str, &str); 30] = [
     ("agent", "agent", "The hosts of the cloud, as agents."),
     ("allowed-address-pairs", "Allowed Address Pairs", "Further source addresses of a port."),
     ("availability_zone", "Availability Zone", "The one availability zone."),
@@ -29,6 +29,11 @@ const EXTENSIONS: [(&str, &str, &str); 29] = [
     ("provider", "Provider Network", "How networks are made, for administrators."),
     ("quota_details", "Quota details management support", "Quotas with usage."),
     ("quotas", "Quota management support", "Quotas of projects."),
+    (
+        "revision-if-match",
+        "If-Match constraints based on revision_number",
+        "Changes of a resource that has not changed since.",
+    ),
     ("router", "Neutron L3 Router", "Routers and floating IPs."),
     ("security-group", "security-group", "Security groups and their rules."),
     (

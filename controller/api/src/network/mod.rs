@@ -7,6 +7,7 @@ mod availability_zones;
 mod discovery;
 mod extensions;
 mod floatingips;
+mod if_match;
 mod list;
 mod networks;
 mod ports;

@@ -8,6 +8,7 @@ use updraft_model::network::{RemotePeer, SecurityGroupRule};
 use updraft_wire::network::{CreateRule, RuleView};
 
 use super::answer::{Names, standard};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
 use crate::routes::{Routes, get};
@@ -68,7 +69,7 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(rule::get(&call.core, &call.caller, &id).await?), &query)
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    rule::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+    rule::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,7 +7,8 @@ mod routers;
 mod rules;
 mod subnets;
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::test_cloud::{Reply, TestCloud};
@@ -270,4 +271,29 @@ async fn tags() {
     assert_eq!(ids(&net.get("networks?tags=y,z").await, "networks"), [network]);
     assert_eq!(ids(&net.get("networks?tags=x").await, "networks").len(), 0);
     assert_eq!(net.delete(&path).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_change_may_be_bound_to_the_revision_that_was_seen() {
+    let net = Net::start().await;
+    let id = net.network("lan").await;
+    let send = |method: Method, condition: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/network/v2.0/networks/{id}"))
+            .header("host", "cloud.test:5000")
+            .header("x-auth-token", &net.token)
+            .header("content-type", "application/json")
+            .header("if-match", condition)
+            .body(Body::from(json!({"network": {"name": "wan"}}).to_string()))
+            .unwrap();
+        net.cloud.send(request)
+    };
+    assert_eq!(send(Method::PUT, "revision_number=1").await.status, StatusCode::OK);
+    let late = (412, "RevisionNumberConstraintFailed".to_owned());
+    assert_eq!(refusal(&send(Method::PUT, "revision_number=1").await), late);
+    assert_eq!(refusal(&send(Method::DELETE, "revision_number=1").await), late);
+    assert_eq!(refusal(&send(Method::PUT, "revision_number=x").await), (400, "BadRequest".into()));
+    assert_eq!(send(Method::PUT, "*").await.status, StatusCode::OK);
+    assert_eq!(send(Method::DELETE, "revision_number=3").await.status, StatusCode::NO_CONTENT);
 }

@@ -9,6 +9,7 @@ use updraft_store::network::{network, subnet};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateNetwork, UpdateNetwork};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{found, invalid_attribute, invalid_input, network_not_found};
@@ -138,11 +139,18 @@ pub async fn list(core: &Core, caller: &Caller, filter: NetworkFilter) -> Result
 }
 
 /// Changes a network.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateNetwork) -> Result<Network> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateNetwork,
+) -> Result<Network> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut network = visible(tx, &caller, &id).await?;
+            revision.check(&network.standard)?;
             let set = [
                 (true, "update_network"),
                 (request.shared.is_some(), "update_network:shared"),
@@ -216,11 +224,13 @@ async fn ports_of(tx: &mut Tx, id: &str) -> Result<Vec<Port>> {
 }
 
 /// Deletes a network with its subnets; 409 while anything but DHCP is plugged into it.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let network = visible(tx, &caller, &id).await?;
+            revision.check(&network.standard)?;
             caller.enforce("delete_network", &target(&network))?;
             let ports = ports_of(tx, &id).await?;
             let (own, others): (Vec<_>, Vec<_>) = ports.into_iter().partition(dhcp::is_dhcp);

@@ -13,6 +13,7 @@ use updraft_store::network::{floating_ip, port};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{AddressPairFields, CreatePort, DhcpOptionFields, FixedIpFields};
 
+use super::Aim;
 use super::access::{
     attributes, forbidden, hidden as hidden_by, in_network, is_admin, owner_of_new, reaches, scope,
 };
@@ -296,11 +297,13 @@ pub async fn hidden(core: &Core, caller: &Caller, ports: &[Port]) -> Result<Vec<
 }
 
 /// Deletes a port; 409 for those of routers, floating IPs and DHCP, which go with what they belong to.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (port, network) = visible(tx, &caller, &id).await?;
+            revision.check(&port.standard)?;
             caller.enforce("delete_port", &target(&port, &network))?;
             if port.is_of_the_cloud() {
                 let message = format!(

@@ -5,6 +5,7 @@ use updraft_store::Tx;
 use updraft_store::network::{floating_ip, port};
 use updraft_wire::network::UpdatePort;
 
+use super::Aim;
 use super::access::attributes;
 use super::address::{self, Allocation};
 use super::change::change;
@@ -17,11 +18,13 @@ use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Changes a port.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdatePort) -> Result<Port> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(core: &Core, caller: &Caller, aim: impl Into<Aim>, request: UpdatePort) -> Result<Port> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (mut port, network) = visible(tx, &caller, &id).await?;
+            revision.check(&port.standard)?;
             check_rights(&caller, &network, &port, &request)?;
             apply_addresses(tx, &mut port, &request).await?;
             apply_security(tx, &caller, &mut port, &request).await?;

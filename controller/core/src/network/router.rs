@@ -11,6 +11,7 @@ use updraft_store::network::subnet;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateRouter, RouteFields, UpdateRouter};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{bad_request, found, router_not_found};
@@ -115,11 +116,18 @@ pub(super) async fn interfaces(conn: &mut Conn, id: &str) -> Result<Vec<Port>> {
 }
 
 /// Changes a router: its name, its gateway, its routes.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRouter) -> Result<Router> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateRouter,
+) -> Result<Router> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
+            revision.check(&router.standard)?;
             let set = [
                 (true, "update_router"),
                 (request.distributed.is_some(), "update_router:distributed"),
@@ -241,11 +249,13 @@ async fn check_routes(tx: &mut Tx, router: &Router, routes: &[HostRoute]) -> Res
 }
 
 /// Deletes a router; 409 while it has interfaces or floating IPs.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
+            revision.check(&router.standard)?;
             caller.enforce("delete_router", &target(&router))?;
             let filter =
                 FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };

@@ -11,6 +11,7 @@ use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::CreateRule;
 
+use super::Aim;
 use super::access::{owner_of_new, scope};
 use super::change::change;
 use super::error::{found, invalid_input, rule_not_found};
@@ -135,11 +136,13 @@ async fn seen(conn: &mut Conn, caller: &Caller, filter: RuleFilter) -> Result<Ve
 }
 
 /// Deletes a rule. Connections that only it allowed end with the next packet.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let rule = visible(tx, &caller, &id).await?;
+            revision.check(&rule.standard)?;
             let group = visible_group(tx, &caller, &rule.group_id).await?;
             caller.enforce("delete_security_group_rule", &target(&rule.project_id, &group.project_id))?;
             security_group::delete_rule(tx, &id).await?;

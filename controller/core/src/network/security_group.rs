@@ -11,6 +11,7 @@ pub use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, StoreErrorKind, Tx};
 use updraft_wire::network::{CreateSecurityGroup, UpdateSecurityGroup};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, is_admin, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{found, group_not_found};
@@ -148,13 +149,15 @@ pub fn hidden(caller: &Caller, group: &SecurityGroup) -> Vec<&'static str> {
 pub async fn update(
     core: &Core,
     caller: &Caller,
-    id: &str,
+    aim: impl Into<Aim>,
     request: UpdateSecurityGroup,
 ) -> Result<SecurityGroup> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut group = visible(tx, &caller, &id).await?;
+            revision.check(&group.standard)?;
             caller.enforce("update_security_group", &target(&group))?;
             let renames = request.name.as_ref().is_some_and(|name| *name != group.name);
             if group.is_default && renames {
@@ -173,11 +176,13 @@ pub async fn update(
 }
 
 /// Deletes a group, its rules, and the rules of others that name it; 409 while a port is a member.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let group = visible(tx, &caller, &id).await?;
+            revision.check(&group.standard)?;
             caller.enforce("delete_security_group", &target(&group))?;
             if group.is_default && !is_admin(&caller) {
                 let message = "Insufficient rights for removing default security group.";

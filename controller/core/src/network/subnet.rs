@@ -14,6 +14,7 @@ pub use updraft_store::network::subnet::SubnetFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateSubnet, UpdateSubnet};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, in_network, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{
@@ -259,11 +260,18 @@ pub async fn hidden(core: &Core, caller: &Caller, subnets: &[Subnet]) -> Result<
 }
 
 /// Changes a subnet. Its range never changes.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateSubnet) -> Result<Subnet> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateSubnet,
+) -> Result<Subnet> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (mut subnet, network) = visible(tx, &caller, &id).await?;
+            revision.check(&subnet.standard)?;
             let set =
                 [(true, "update_subnet"), (request.service_types.is_some(), "update_subnet:service_types")];
             attributes(&caller, &in_network(&subnet.project_id, &network), &set)?;
@@ -326,11 +334,13 @@ async fn check_gateway_unused(tx: &mut Tx, subnet: &Subnet) -> Result<()> {
 }
 
 /// Deletes a subnet; 409 while a port other than DHCP's has an address of it.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (subnet, network) = visible(tx, &caller, &id).await?;
+            revision.check(&subnet.standard)?;
             caller.enforce("delete_subnet", &in_network(&subnet.project_id, &network))?;
             let filter = PortFilter { subnet_ids: Some(vec![id.clone()]), ..PortFilter::default() };
             let ports = port::list(tx, &filter).await?;
