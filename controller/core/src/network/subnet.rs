@@ -26,6 +26,9 @@ use crate::{Caller, Core, Error, Result};
 /// Longest prefix of an IPv4 subnet with DHCP: the gateway, the DHCP port and one guest must fit.
 const MAX_DHCP_PREFIX_V4: u8 = 30;
 
+/// How refusals call a subnet that has no id yet.
+const NEW: &str = "new subnet";
+
 /// Makes subnets, all or none.
 pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSubnet>) -> Result<Vec<Subnet>> {
     let now = core.clock.now();
@@ -97,8 +100,8 @@ fn read(caller: &Caller, request: CreateSubnet, now: Timestamp) -> Result<Subnet
         cidr,
         gateway_ip,
         enable_dhcp: request.enable_dhcp.unwrap_or(true),
-        dns_nameservers: input::nameservers(&request.dns_nameservers.unwrap_or_default())?,
-        host_routes: input::host_routes(&request.host_routes.unwrap_or_default())?,
+        dns_nameservers: input::nameservers(NEW, &cidr, &request.dns_nameservers.unwrap_or_default())?,
+        host_routes: input::host_routes(NEW, &cidr, &request.host_routes.unwrap_or_default())?,
         allocation_pools,
         ipv6_ra_mode: mode(&cidr, "ipv6_ra_mode", request.ipv6_ra_mode.as_deref())?,
         ipv6_address_mode: mode(&cidr, "ipv6_address_mode", request.ipv6_address_mode.as_deref())?,
@@ -116,7 +119,10 @@ fn read(caller: &Caller, request: CreateSubnet, now: Timestamp) -> Result<Subnet
 fn check_version(cidr: &IpNet, requested: Option<i64>) -> Result<()> {
     let actual = if cidr.addr().is_ipv4() { 4 } else { 6 };
     match requested {
-        None => Ok(()),
+        None => {
+            let message = "Failed to parse request. Required attribute 'ip_version' not specified";
+            Err(Error::bad_request("HTTPBadRequest", message))
+        }
         Some(version) if version == actual => Ok(()),
         Some(version @ (4 | 6)) => {
             let reason = format!("cidr '{cidr}' does not match the ip_version '{version}'");
@@ -305,10 +311,10 @@ fn apply(subnet: &mut Subnet, request: UpdateSubnet) -> Result<()> {
     }
     ipam::check_pools(&subnet.cidr, &subnet.allocation_pools, subnet.gateway_ip)?;
     if let Some(servers) = request.dns_nameservers {
-        subnet.dns_nameservers = input::nameservers(&servers)?;
+        subnet.dns_nameservers = input::nameservers(&subnet.id, &subnet.cidr, &servers)?;
     }
     if let Some(routes) = request.host_routes {
-        subnet.host_routes = input::host_routes(&routes)?;
+        subnet.host_routes = input::host_routes(&subnet.id, &subnet.cidr, &routes)?;
     }
     subnet.service_types = request.service_types.unwrap_or_else(|| std::mem::take(&mut subnet.service_types));
     check_dhcp(subnet)?;
