@@ -69,6 +69,15 @@ pub(super) fn integer_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Res
     }
 }
 
+/// A list; null is an empty one.
+pub(super) fn list_or_null<'de, T, D>(deserializer: D) -> Result<Option<Vec<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Ok(Some(Option::<Vec<T>>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
 /// `"tcp"`, `"6"` or `6`.
 pub(super) fn word<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     match Value::deserialize(deserializer)? {

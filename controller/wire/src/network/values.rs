@@ -36,6 +36,7 @@ fn check_one(name: &str, value: &Value) -> Result<(), Invalid> {
     match (name, value) {
         ("fixed_ips", Value::Array(elements)) => check_fixed_ips(elements),
         ("security_groups", Value::Array(elements)) => check_ids(name, elements),
+        ("extra_dhcp_opts", Value::Array(elements)) => elements.iter().try_for_each(check_dhcp_option),
         ("fixed_ips", Value::Null) => Err(wrong(name, "Invalid data format for fixed IP: 'None'")),
         ("allocation_pools", Value::Null) => Err(wrong(name, "Invalid data format for IP pool: 'None'")),
         _ => Ok(()),
@@ -57,6 +58,14 @@ fn check_id(name: &str, value: &Value) -> Result<(), Invalid> {
 fn is_uuid(text: &str) -> bool {
     let digits = || text.bytes().filter(|byte| *byte != b'-');
     digits().count() == 32 && digits().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn check_dhcp_option(element: &Value) -> Result<(), Invalid> {
+    if element.get("opt_name").is_some_and(Value::is_string) && element.get("opt_value").is_some() {
+        return Ok(());
+    }
+    let message = format!("{INVALID_INPUT} No valid key specs matched for: {}.", python(element));
+    Err(Invalid { code: "InvalidInput", message })
 }
 
 fn check_ids(name: &str, elements: &[Value]) -> Result<(), Invalid> {
@@ -118,6 +127,10 @@ mod tests {
                 "Invalid input for fixed_ips. Reason: 'None' is not a valid IP address.",
             ),
             (json!({"security_groups": null}), "accepted"),
+            (
+                json!({"extra_dhcp_opts": [{"opt_name": "mtu"}]}),
+                "Invalid input for operation: No valid key specs matched for: {\"opt_name\":\"mtu\"}.",
+            ),
             (
                 json!({"security_groups": ["x"]}),
                 "Invalid input for security_groups. Reason: 'x' is not a valid UUID.",

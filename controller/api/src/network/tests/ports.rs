@@ -98,7 +98,8 @@ async fn wrong_ports() {
             (400, "DuplicateAddressPairInRequest"),
         ),
         (with("allowed_address_pairs", json!(pairs(&["1.1.1.1"; 11]))), (400, "AllowedAddressPairExhausted")),
-        (with("extra_dhcp_opts", option("1\ntag:evil")), (400, "HTTPBadRequest")),
+        (with("extra_dhcp_opts", option("1\ntag:evil")), (400, "InvalidInput")),
+        (with("extra_dhcp_opts", json!([{"opt_name": "mtu"}])), (400, "InvalidInput")),
         (with("dns_name", json!("a\nb")), (400, "HTTPBadRequest")),
         (with("device_owner", json!("network:dhcp")), (403, "PolicyNotAuthorized")),
         (with("binding:host_id", json!("h")), (403, "PolicyNotAuthorized")),
@@ -126,6 +127,14 @@ async fn port_security_off_means_no_groups_and_no_pairs() {
     let path = format!("ports/{}", open.text("/port/id"));
     let pairs = json!({"port": {"allowed_address_pairs": [{"ip_address": "10.0.0.9"}]}});
     assert_eq!(refusal(&net.put(&path, pairs).await), (409, "AddressPairAndPortSecurityRequired".into()));
+    let group = ids(&net.get("security-groups?name=default").await, "security_groups").remove(0);
+    let grouped = json!({"port": {"security_groups": [group]}});
+    let needs_security = (400, "PortSecurityAndIPRequiredForSecurityGroups".to_owned());
+    assert_eq!(refusal(&net.put(&path, grouped).await), needs_security);
+    let grouped = json!({"network_id": network, "port_security_enabled": false, "security_groups": [group]});
+    assert_eq!(refusal(&net.post("ports", json!({"port": grouped})).await), needs_security);
+    let bare = net.post("ports", json!({"port": {"network_id": network, "security_groups": null}})).await;
+    assert_eq!(bare.json()["port"]["security_groups"], json!([]));
     let guarded = net.port(&network).await;
     let off = json!({"port": {"port_security_enabled": false}});
     assert_eq!(
