@@ -26,6 +26,7 @@ pub async fn create(
     caller: &Caller,
     requests: Vec<CreateRule>,
 ) -> Result<Vec<SecurityGroupRule>> {
+    check_together(&requests)?;
     let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -37,6 +38,21 @@ pub async fn create(
         })
     })
     .await
+}
+
+/// Rules that are made together are of one group, and different.
+fn check_together(requests: &[CreateRule]) -> Result<()> {
+    if requests.windows(2).any(|pair| pair[0].security_group_id != pair[1].security_group_id) {
+        let message = "Only allowed to update rules for one security profile at a time";
+        return Err(Error::bad_request("SecurityGroupNotSingleGroupRules", message));
+    }
+    let specs = requests.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let is_double = |(index, spec): (usize, &RuleSpec)| specs[..index].iter().any(|it| it.is_same_as(spec));
+    if specs.iter().enumerate().any(is_double) {
+        let message = "Duplicate Security Group Rule in POST.";
+        return Err(Error::conflict("DuplicateSecurityGroupRuleInPost", message));
+    }
+    Ok(())
 }
 
 async fn create_one(

@@ -103,13 +103,16 @@ fn read(caller: &Caller, request: CreateSecurityGroup, now: Timestamp) -> Result
     attributes(caller, &Target::of_project(&project_id), &set)?;
     let name = input::text("name", request.name)?;
     if name.eq_ignore_ascii_case(DEFAULT_GROUP_NAME) {
-        let message = "Default security group already exists.";
-        return Err(Error::conflict("SecurityGroupDefaultAlreadyExists", message));
+        return Err(default_exists());
     }
     let mut group = new_group(&project_id, name, now, input::text("description", request.description)?);
     group.stateful = request.stateful.unwrap_or(true);
     group.standard.tags = input::tags(request.tags.unwrap_or_default())?;
     Ok(group)
+}
+
+fn default_exists() -> Error {
+    Error::conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
 }
 
 /// The group, if it is the caller's.
@@ -159,6 +162,9 @@ pub async fn update(
             let mut group = visible(tx, &caller, &id).await?;
             revision.check(&group.standard)?;
             caller.enforce("update_security_group", &target(&group))?;
+            if request.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(DEFAULT_GROUP_NAME)) {
+                return Err(default_exists());
+            }
             let renames = request.name.as_ref().is_some_and(|name| *name != group.name);
             if group.is_default && renames {
                 let message = "Updating default security group not allowed.";

@@ -26,6 +26,16 @@ async fn every_project_has_a_default_group() {
     assert_eq!(refusal(&renamed), (409, "SecurityGroupCannotUpdateDefault".into()));
     let second = net.post("security-groups", json!({"security_group": {"name": "default"}})).await;
     assert_eq!(refusal(&second), (409, "SecurityGroupDefaultAlreadyExists".into()));
+    let other = net.make("security-groups", "security_group", json!({"name": "web"})).await;
+    let renamed =
+        net.put(&format!("security-groups/{other}"), json!({"security_group": {"name": "default"}})).await;
+    assert_eq!(refusal(&renamed), (409, "SecurityGroupDefaultAlreadyExists".into()));
+    let rule = json!({"security_group_id": other, "direction": "ingress", "protocol": "tcp"});
+    let twice = net.post("security-group-rules", json!({"security_group_rules": [rule, rule]})).await;
+    assert_eq!(refusal(&twice), (409, "DuplicateSecurityGroupRuleInPost".into()));
+    let elsewhere = json!({"security_group_id": groups[0]["id"], "direction": "ingress", "protocol": "udp"});
+    let two = net.post("security-group-rules", json!({"security_group_rules": [rule, elsewhere]})).await;
+    assert_eq!(refusal(&two), (400, "SecurityGroupNotSingleGroupRules".into()));
 }
 
 #[tokio::test]
