@@ -269,6 +269,11 @@ async fn tags() {
     assert_eq!(refusal(&net.delete(&format!("{path}/x")).await), (404, "TagNotFound".into()));
     assert_eq!(net.get(&path).await.json(), json!({"tags": ["y", "z"]}));
     assert_eq!(ids(&net.get("networks?tags=y,z").await, "networks"), [network]);
+    let wrong = (400, "InvalidInput".to_owned());
+    assert_eq!(refusal(&net.put(&path, json!({"tags": ["a", "a"]})).await), wrong);
+    assert_eq!(refusal(&net.put(&path, json!({"tags": ["a".repeat(256)]})).await), wrong);
+    let nowhere = net.get(&format!("networks/{NOWHERE}/tags")).await;
+    assert_eq!(refusal(&nowhere), (404, "TagResourceNotFound".into()));
     assert_eq!(ids(&net.get("networks?tags=x").await, "networks").len(), 0);
     assert_eq!(net.delete(&path).await.status, StatusCode::NO_CONTENT);
 }

@@ -285,11 +285,7 @@ pub async fn update(
             caller.enforce("update_floatingip", &target(&floating))?;
             input::replace_text("description", &mut floating.standard.description, request.description)?;
             match request.port_id.map(|port| port.filter(|port| !port.is_empty())) {
-                None if request.fixed_ip_address.is_some() => {
-                    let port_id = floating.port_id.clone().ok_or_else(fixed_without_port)?;
-                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())
-                        .await?;
-                }
+                None if request.fixed_ip_address.is_some() => return Err(fixed_without_port()),
                 None => {}
                 Some(Some(port_id)) => {
                     associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())

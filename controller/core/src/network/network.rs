@@ -46,6 +46,9 @@ fn read(caller: &Caller, request: CreateNetwork, now: Timestamp) -> Result<Netwo
     if !NETWORK_TYPES.contains(&network_type.as_str()) || request.segmentation_id.is_some() {
         return Err(invalid_input(format!("network_type value '{network_type}' not supported")));
     }
+    if network_type == "local" && request.physical_network.is_some() {
+        return Err(invalid_input("physical_network prohibited for local provider network"));
+    }
     Ok(Network {
         id: new_uuid(),
         project_id,
@@ -181,7 +184,9 @@ fn apply(network: &mut Network, request: UpdateNetwork) -> Result<()> {
     network.shared = request.shared.unwrap_or(network.shared);
     network.external = request.external.unwrap_or(network.external);
     network.is_default = request.is_default.unwrap_or(network.is_default);
-    network.mtu = mtu(request.mtu)?.unwrap_or(network.mtu);
+    if request.mtu.is_some() {
+        network.mtu = mtu(request.mtu)?.unwrap_or(DEFAULT_MTU);
+    }
     network.port_security_enabled = request.port_security_enabled.unwrap_or(network.port_security_enabled);
     if let Some(domain) = request.dns_domain {
         network.dns_domain = input::dns_name("dns_domain", &domain.unwrap_or_default())?;

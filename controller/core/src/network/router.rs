@@ -58,7 +58,7 @@ async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRouter, now: Ti
         },
     };
     router::insert(tx, &router).await?;
-    if let Some(fields) = request.external_gateway_info {
+    if let Some(fields) = request.external_gateway_info.filter(|fields| !fields.is_empty()) {
         gateway::may_create(caller, &router, &fields)?;
         gateway::set(tx, caller, &mut router, fields, now).await?;
     }
@@ -143,7 +143,7 @@ pub async fn update(
             router.admin_state_up = request.admin_state_up.unwrap_or(router.admin_state_up);
             match request.external_gateway_info {
                 None => {}
-                Some(Some(fields)) if fields.network_id.is_some() => {
+                Some(Some(fields)) if !fields.is_empty() => {
                     gateway::set(tx, &caller, &mut router, fields, now).await?;
                 }
                 Some(_) => gateway::clear(tx, &mut router).await?,

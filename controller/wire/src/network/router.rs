@@ -53,6 +53,16 @@ pub struct GatewayFields {
     pub qos_policy_id: Option<String>,
 }
 
+impl GatewayFields {
+    /// `{}`: nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.network_id.is_none()
+            && self.enable_snat.is_none()
+            && self.external_fixed_ips.is_none()
+            && self.qos_policy_id.is_none()
+    }
+}
+
 /// A static route.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -61,9 +71,8 @@ pub struct RouteFields {
     pub nexthop: String,
 }
 
-/// `PUT …/add_router_interface` and `…/remove_router_interface`.
+/// `PUT …/add_router_interface` and `…/remove_router_interface`; what else there is says nothing.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct InterfaceFields {
     pub subnet_id: Option<String>,
     pub port_id: Option<String>,

@@ -48,6 +48,8 @@ async fn a_floating_ip_comes_and_goes() {
     let closed =
         net.put(&format!("routers/{router}"), json!({"router": {"external_gateway_info": {}}})).await;
     assert_eq!(refusal(&closed), (409, "RouterExternalGatewayInUseByFloatingIp".into()));
+    let address = json!({"floatingip": {"fixed_ip_address": "10.0.0.3"}});
+    assert_eq!(refusal(&net.put(&path, address).await), (400, "BadRequest".into()), "without the port");
     let loose = net.put(&path, json!({"floatingip": {"port_id": null}})).await.json()["floatingip"].clone();
     assert_eq!((&loose["status"], &loose["router_id"]), (&json!("DOWN"), &Value::Null));
     net.put(&path, json!({"floatingip": {"port_id": port}})).await;
