@@ -89,6 +89,7 @@ impl Names {
         query: &ListQuery,
         url: &str,
     ) -> Answer {
+        query.check(self.many)?;
         let objects = views.map(|view| to_object(&view)).collect::<Answer<Vec<_>>>()?;
         let page = query.page(objects, url)?;
         let mut body = Map::new();

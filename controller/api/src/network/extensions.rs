@@ -9,7 +9,7 @@ use crate::http::{Answer, Call};
 use crate::routes::{Routes, get};
 
 /// (alias, name, description). The names are Neutron's: clients look extensions up by them as well.
-const EXTENSIONS: [(&str, &str, &str); 30] = [
+const EXTENSIONS: [(&str, &str, &str); 31] = [
     ("agent", "agent", "The hosts of the cloud, as agents."),
     ("allowed-address-pairs", "Allowed Address Pairs", "Further source addresses of a port."),
     ("availability_zone", "Availability Zone", "The one availability zone."),
@@ -20,6 +20,7 @@ const EXTENSIONS: [(&str, &str, &str); 30] = [
     ("external-net", "Neutron external network", "Networks that the uplink carries."),
     ("extraroute", "Neutron Extra Route", "Static routes of routers."),
     ("extraroute-atomic", "Atomically add/remove extra routes", "Static routes one by one."),
+    ("filter-validation", "Filter parameters validation", "Lists refuse filters that are none."),
     ("fip-port-details", "Floating IP Port Details Extension", "A floating IP shows its port."),
     ("net-mtu", "Network MTU", "Networks show their MTU."),
     ("net-mtu-writable", "Network MTU (writable)", "Networks' MTU can be set."),

@@ -6,6 +6,7 @@ mod answer;
 mod availability_zones;
 mod discovery;
 mod extensions;
+mod filters;
 mod floatingips;
 mod if_match;
 mod list;

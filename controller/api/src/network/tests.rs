@@ -169,7 +169,7 @@ async fn lists() {
     let sorted = ids(&net.get("networks?sort_key=name&sort_dir=desc").await, "networks");
     assert_eq!(sorted, [all[2].clone(), all[1].clone(), all[0].clone()]);
     let mut seen = Vec::new();
-    let mut path = "networks?limit=2&sort_key=name".to_owned();
+    let mut path = "networks?limit=2&sort_key=name&sort_dir=asc".to_owned();
     for _ in 0..5 {
         let page = net.get(&path).await;
         seen.extend(ids(&page, "networks"));
