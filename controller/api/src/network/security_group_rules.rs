@@ -7,7 +7,7 @@ use updraft_core::network::rule::{self, RuleFilter};
 use updraft_model::network::{RemotePeer, SecurityGroupRule};
 use updraft_wire::network::{CreateRule, RuleView};
 
-use super::answer::{Names, standard};
+use super::answer::{Names, untagged};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
 use crate::http::{Answer, Body, Call};
@@ -31,7 +31,7 @@ pub(super) fn view(rule: SecurityGroupRule) -> RuleView {
         RemotePeer::Group(group) => (None, Some(group)),
     };
     RuleView {
-        standard: standard(&rule.standard),
+        standard: untagged(&rule.standard),
         id: rule.id,
         tenant_id: rule.project_id.clone(),
         project_id: rule.project_id,

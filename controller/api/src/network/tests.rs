@@ -237,6 +237,12 @@ async fn quotas() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "one is in use");
     let forced = json!({"quota": {"network": 0, "force": true}});
     assert_eq!(net.cloud.call(Method::PUT, &url, &net.admin, forced).await.status, StatusCode::OK);
+    for (limit, kind) in [(json!("many"), "InvalidInput"), (json!(1_i64 << 31), "HTTPBadRequest")] {
+        let body = json!({"quota": {"network": limit}});
+        let refused = net.cloud.call(Method::PUT, &url, &net.admin, body).await;
+        assert_eq!(refusal(&refused), (400, kind.into()));
+    }
+    assert_eq!(net.get("quotas/project").await.json(), json!({"project": {"project_id": net.project}}));
     let bad = net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"bananas": 1}})).await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     assert_eq!(net.cloud.delete(&url, &net.admin).await.status, StatusCode::NO_CONTENT);

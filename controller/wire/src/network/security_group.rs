@@ -1,8 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StandardView;
 use super::field::{flag, integer_or_null, word};
+use super::{StandardView, UntaggedView};
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,5 +75,5 @@ pub struct RuleView {
     pub remote_group_id: Option<String>,
     pub remote_address_group_id: Option<String>,
     #[serde(flatten)]
-    pub standard: StandardView,
+    pub standard: UntaggedView,
 }

@@ -58,6 +58,7 @@ async fn a_group_and_its_rules() {
     assert_eq!(rule.text("/security_group_rule/remote_ip_prefix"), "10.1.2.3/8");
     assert_eq!(rule.text("/security_group_rule/normalized_cidr"), "10.0.0.0/8");
     assert_eq!(rule.text("/security_group_rule/ethertype"), "IPv4");
+    assert!(rule.json()["security_group_rule"].get("tags").is_none(), "rules have none");
     let mut again = ssh.clone();
     again["protocol"] = json!(6);
     again["remote_ip_prefix"] = json!("10.0.0.0/8");
