@@ -215,7 +215,7 @@ mod tests {
     fn lists_are_bounded_and_without_doubles() {
         let cidr = "10.0.0.0/24".parse().unwrap();
         let servers = |servers: &[&str]| {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let servers: Vec<String> = servers.iter().map(|server| (*server).to_owned()).collect();
             nameservers("new subnet", &cidr, &servers).map_err(|error| error.code)
         };
         assert_eq!(servers(&["8.8.8.8", "1.1.1.1"]).unwrap().len(), 2);

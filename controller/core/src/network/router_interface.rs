@@ -161,19 +161,21 @@ async fn find(tx: &mut Tx, caller: &Caller, router: &Router, request: &Interface
                 let message = format!("Router {} does not have an interface with id {id}", router.id);
                 Error::not_found("RouterInterfaceNotFound", message)
             })?;
-            match subnet_id.filter(|wanted| !is_on(&port, *wanted)) {
+            match subnet_id.filter(|&wanted| !is_on(&port, wanted)) {
                 Some(subnet_id) => Err(mismatch(id, subnet_id)),
                 None => Ok(port),
             }
         }
-        (None, Some(id)) => match ports.find(|port| is_on(port, id)) {
-            Some(port) => Ok(port),
-            None => {
+        (None, Some(id)) => {
+            let port = ports.find(|port| is_on(port, id));
+            if port.is_none() {
                 super::subnet::visible(tx, caller, id).await?;
-                let message = format!("Router {} has no interface on subnet {id}", router.id);
-                Err(Error::not_found("RouterInterfaceNotFoundForSubnet", message))
             }
-        },
+            port.ok_or_else(|| {
+                let message = format!("Router {} has no interface on subnet {id}", router.id);
+                Error::not_found("RouterInterfaceNotFoundForSubnet", message)
+            })
+        }
     }
 }
 

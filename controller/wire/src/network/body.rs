@@ -57,7 +57,8 @@ pub fn read_items<T: DeserializeOwned>(
 /// As Neutron looks at attributes: first whether all are known and none is missing, then at their values.
 fn read_item<T: DeserializeOwned>(mut item: Value) -> Result<T, Invalid> {
     merge_owner(&mut item)?;
-    let parsed = T::deserialize(&item).map_err(|error| error.to_string());
+    let parsed: Result<T, serde_json::Error> = serde::Deserialize::deserialize(&item);
+    let parsed = parsed.map_err(|error| error.to_string());
     if let Some(refusal) = parsed.as_ref().err().and_then(|message| about_names(message)) {
         return Err(refusal);
     }
