@@ -283,6 +283,7 @@ pub async fn update(
             let mut floating = visible(tx, &caller, &id).await?;
             revision.check(&floating.standard)?;
             caller.enforce("update_floatingip", &target(&floating))?;
+            let before = floating.clone();
             input::replace_text("description", &mut floating.standard.description, request.description)?;
             match request.port_id.map(|port| port.filter(|port| !port.is_empty())) {
                 None if request.fixed_ip_address.is_some() => return Err(fixed_without_port()),
@@ -297,8 +298,10 @@ pub async fn update(
                     floating.router_id = None;
                 }
             }
-            floating.standard.touch(now);
-            floating_ip::update(tx, &floating).await?;
+            if floating != before {
+                floating.standard.touch(now);
+                floating_ip::update(tx, &floating).await?;
+            }
             let mut detail = with_ports(tx, vec![floating]).await?;
             detail.pop().ok_or_else(|| floating_ip_not_found(&id))
         })

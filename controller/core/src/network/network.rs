@@ -168,9 +168,12 @@ pub async fn update(
             if network.external && request.external == Some(false) {
                 check_not_an_outside(tx, &network).await?;
             }
+            let before = network.clone();
             apply(&mut network, request)?;
-            network.standard.touch(now);
-            network::update(tx, &network).await?;
+            if network != before {
+                network.standard.touch(now);
+                network::update(tx, &network).await?;
+            }
             Ok(network)
         })
     })

@@ -28,12 +28,15 @@ pub async fn update(core: &Core, caller: &Caller, aim: impl Into<Aim>, request: 
             revision.check(&port.standard)?;
             check_rights(&caller, &network, &port, &request)?;
             check_interface(&port, &request)?;
+            let before = port.clone();
             apply_addresses(tx, &mut port, &request).await?;
             apply_security(tx, &caller, &mut port, &request).await?;
             apply_rest(&mut port, request)?;
             check_security(&port)?;
-            port.standard.touch(now);
-            port::update(tx, &port).await?;
+            if port != before {
+                port.standard.touch(now);
+                port::update(tx, &port).await?;
+            }
             Ok(port)
         })
     })

@@ -138,6 +138,7 @@ pub async fn update(
             if let Some(fields) = &request.external_gateway_info {
                 gateway::may_update(&caller, &router, fields.as_ref())?;
             }
+            let before = router.clone();
             input::replace_text("name", &mut router.name, request.name)?;
             input::replace_text("description", &mut router.standard.description, request.description)?;
             router.admin_state_up = request.admin_state_up.unwrap_or(router.admin_state_up);
@@ -151,8 +152,10 @@ pub async fn update(
             if let Some(routes) = request.routes {
                 router.routes = read_routes(tx, &router, &routes.unwrap_or_default()).await?;
             }
-            router.standard.touch(now);
-            router::update(tx, &router).await?;
+            if router != before {
+                router.standard.touch(now);
+                router::update(tx, &router).await?;
+            }
             Ok(router)
         })
     })

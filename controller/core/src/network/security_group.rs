@@ -170,11 +170,14 @@ pub async fn update(
                 let message = "Updating default security group not allowed.";
                 return Err(Error::conflict("SecurityGroupCannotUpdateDefault", message));
             }
+            let before = group.clone();
             input::replace_text("name", &mut group.name, request.name)?;
             input::replace_text("description", &mut group.standard.description, request.description)?;
             group.stateful = request.stateful.unwrap_or(group.stateful);
-            group.standard.touch(now);
-            security_group::update(tx, &group).await?;
+            if group != before {
+                group.standard.touch(now);
+                security_group::update(tx, &group).await?;
+            }
             Ok(group)
         })
     })

@@ -286,8 +286,10 @@ pub async fn update(
             if before.gateway_ip != subnet.gateway_ip {
                 check_gateway_unused(tx, &before).await?;
             }
-            subnet.standard.touch(now);
-            subnet::update(tx, &subnet).await?;
+            if subnet != before {
+                subnet.standard.touch(now);
+                subnet::update(tx, &subnet).await?;
+            }
             match (before.enable_dhcp, subnet.enable_dhcp) {
                 (false, true) => dhcp::serve(tx, &network, &subnet, now).await?,
                 (true, false) => dhcp::retire(tx, &network.id, &subnet.id, now).await?,
