@@ -1,3 +1,5 @@
+//! The one error of use cases: what the tenant is told, and what only the log is.
+
 use updraft_store::{StoreError, StoreErrorKind};
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -1,3 +1,6 @@
+//! Opening the database, and getting at a connection: to read, or to write in a transaction that a client that hangs up
+//! cannot cut and that is run again when it lost against another.
+
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::pin::Pin;

@@ -14,7 +14,7 @@ use crate::layout::{Address, FAMILY_IPV4, FLOW_PROBES, FlowSlot, UPLINK_ZONE};
 use crate::lookup::{mix, read};
 use crate::packet::Packet;
 use crate::tables::Tables;
-use crate::verdict::{DropReason, Event, PortIndex, Service, Verdict};
+use crate::verdict::{DropReason, Event, Service, Verdict};
 use crate::word::read_fence;
 
 /// Phases, in the low bits of [`FlowSlot::state`].
@@ -146,14 +146,16 @@ impl Action {
         self
     }
 
-    /// The verdict once the packet is rewritten.
+    /// The MTU of the far side of the router that the flow crosses, in bytes.
     #[inline(always)]
-    pub const fn verdict(&self) -> Verdict {
-        if self.destination == UPLINK_ZONE {
-            Verdict::Uplink
-        } else {
-            Verdict::Port(PortIndex(self.destination))
-        }
+    const fn mtu(&self) -> u16 {
+        (self.src_mac >> 48) as u16
+    }
+
+    /// May the packet cross the router as it is, if the flow crosses one?
+    #[inline(always)]
+    fn carries<P: Packet>(&self, packet: &P, ip: &Ipv4) -> bool {
+        self.dst_mac & ROUTED == 0 || (ip.ttl > 1 && packet.ip_len_on_wire() <= u32::from(self.mtu()))
     }
 }
 
@@ -383,9 +385,15 @@ pub fn note_tcp<T: Tables>(tables: &T, found: &Found<'_>, flags: u8) -> bool {
     true
 }
 
-/// Applies a flow's action to its packet. `None` when the slot changed hands meanwhile.
+/// True when the flow has seen all of these flags, and they neither open nor end a connection.
 #[inline(always)]
-pub fn follow<P: Packet>(found: &Found<'_>, packet: &mut P, ip: &Ipv4, now: u32) -> Option<Verdict> {
+pub fn is_noted(found: &Found<'_>, flags: u8) -> bool {
+    flags & (FIN | SYN | RST) == 0 && found.slot.seen.get() & u32::from(ACK) != 0
+}
+
+/// The flow's action, and notes that a packet came. `None` when the slot changed hands meanwhile.
+#[inline(always)]
+fn action_of(found: &Found<'_>, now: u32) -> Option<Action> {
     let action = Action::of_slot(found.slot);
     read_fence();
     if found.slot.state.get() != found.state {
@@ -394,26 +402,44 @@ pub fn follow<P: Packet>(found: &Found<'_>, packet: &mut P, ip: &Ipv4, now: u32)
     if found.slot.last_seen.get() != now {
         found.slot.last_seen.set(now);
     }
-    Some(apply(&action, packet, ip))
+    Some(action)
 }
 
-/// Rewrites the packet as the action says.
+/// Applies a flow's action to its packet. `None` when the slot changed hands meanwhile.
+#[inline(always)]
+pub fn follow<P: Packet>(found: &Found<'_>, packet: &mut P, ip: &Ipv4, now: u32) -> Option<Verdict> {
+    Some(apply(&action_of(found, now)?, packet, ip))
+}
+
+/// As [`follow`], for a packet that can simply be passed on: its destination. `None` for any other, which is left as it
+/// was.
+#[inline(always)]
+pub fn pass<P: Packet>(found: &Found<'_>, packet: &mut P, ip: &Ipv4, now: u32) -> Option<u32> {
+    let action = action_of(found, now).filter(|action| action.carries(packet, ip))?;
+    rewrite(&action, packet, ip).then_some(action.destination)
+}
+
+/// Rewrites the packet as the action says, if a router on its way has nothing against it.
 #[inline(always)]
 pub fn apply<P: Packet>(action: &Action, packet: &mut P, ip: &Ipv4) -> Verdict {
-    let flags = action.dst_mac;
-    if flags & ROUTED != 0 {
-        if ip.ttl <= 1 {
-            return Verdict::Respond(Service::TimeExceeded);
-        }
-        let mtu = (action.src_mac >> 48) as u16;
-        if packet.ip_len_on_wire() > u32::from(mtu) {
-            return Verdict::Respond(Service::TooBig { mtu });
-        }
+    if !action.carries(packet, ip) {
+        let service = if ip.ttl <= 1 { Service::TimeExceeded } else { Service::TooBig { mtu: action.mtu() } };
+        return Verdict::Respond(service);
     }
-    let written = write_macs(action, packet)
+    if rewrite(action, packet, ip) {
+        Verdict::to(action.destination)
+    } else {
+        Verdict::Drop(DropReason::Truncated)
+    }
+}
+
+/// False when the packet ends before a field that has to change, which none that was parsed does.
+#[inline(always)]
+fn rewrite<P: Packet>(action: &Action, packet: &mut P, ip: &Ipv4) -> bool {
+    let flags = action.dst_mac;
+    write_macs(action, packet)
         && (flags & (ROUTED | TRANSLATED) == 0 || write_ip(action, packet, ip))
-        && (flags & TRANSLATED == 0 || write_transport(action, packet, ip));
-    if written { action.verdict() } else { Verdict::Drop(DropReason::Truncated) }
+        && (flags & TRANSLATED == 0 || write_transport(action, packet, ip))
 }
 
 #[inline(always)]

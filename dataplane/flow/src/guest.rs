@@ -1,8 +1,8 @@
 //! Packets from guests: to each other, to the responders, and out.
 
 use crate::flow::{
-    Action, FlowKey, Found, INITIATOR, MASQUERADED, Pair, ROUTED, cut, find, follow, is_closed, note_tcp,
-    open, peer_of, reply_key, ticks,
+    Action, FlowKey, Found, INITIATOR, MASQUERADED, Pair, ROUTED, cut, find, follow, is_closed, is_noted,
+    note_tcp, open, pass, peer_of, reply_key, ticks,
 };
 use crate::headers::{
     ACK, ARP_OPERATION, ARP_SENDER, ARP_SENDER_MAC, ETH_DST, Ipv4, SYN, TYPE_ARP, TYPE_IPV4, TYPE_IPV6,
@@ -25,7 +25,36 @@ use crate::verdict::{DropReason, Event, PortIndex, Service, Verdict};
 /// On [`Verdict::Respond`] the frame is untouched. Counts drops and flows itself.
 #[inline]
 pub fn from_guest<T: Tables, P: Packet>(tables: &T, port: PortIndex, packet: &mut P, now_ns: u64) -> Verdict {
-    let verdict = decide(tables, port.0, packet, ticks(now_ns)).unwrap_or_else(|verdict| verdict);
+    let now = ticks(now_ns);
+    match established(tables, port.0, packet, now) {
+        Some(destination) => Verdict::to(destination),
+        None => judge(tables, port.0, packet, now),
+    }
+}
+
+/// Where a packet goes that belongs to a live flow of the present generation and changes nothing about it: nearly every
+/// packet. `None` for any other, which is left as it was.
+#[inline(always)]
+fn established<T: Tables, P: Packet>(tables: &T, zone: u32, packet: &mut P, now: u32) -> Option<u32> {
+    let [_, _, _, _, _, _, a, b, c, d, e, f, kind @ ..] = packet.load::<14>(ETH_DST)?;
+    if kind != TYPE_IPV4 {
+        return None;
+    }
+    let ip = parse(packet).ok()?;
+    let key = FlowKey::of(&ip, zone, u64::from_le_bytes([a, b, c, d, e, f, 0, 0]));
+    let generation = tables.config()?.generation.acquire();
+    let found = find(tables, &key).filter(|found| found.slot.generation.get() == generation)?;
+    match ip.transport {
+        Transport::Tcp(flags) if !is_noted(&found, flags) => None,
+        Transport::IcmpError => None,
+        _ => pass(&found, packet, &ip, now),
+    }
+}
+
+/// The whole decision.
+#[inline(never)]
+fn judge<T: Tables, P: Packet>(tables: &T, zone: u32, packet: &mut P, now: u32) -> Verdict {
+    let verdict = decide(tables, zone, packet, now).unwrap_or_else(|verdict| verdict);
     if let Verdict::Drop(reason) = verdict {
         tables.count_drop(reason);
     }
@@ -52,7 +81,6 @@ pub const fn too_many<T: Tables>() -> Verdict {
     if T::COMPLETE { Verdict::Drop(DropReason::RuleLimit) } else { Verdict::Defer }
 }
 
-#[inline(always)]
 fn decide<T: Tables, P: Packet>(tables: &T, zone: u32, packet: &mut P, now: u32) -> Result<Verdict, Verdict> {
     let Some(eth) = packet.load::<14>(ETH_DST) else { return dropped(DropReason::Truncated) };
     let [g, h, i, j, k, l, a, b, c, d, e, f, kind @ ..] = eth;
@@ -87,7 +115,6 @@ fn decide<T: Tables, P: Packet>(tables: &T, zone: u32, packet: &mut P, now: u32)
 }
 
 /// The packet belongs to a live flow of the present generation.
-#[inline(always)]
 fn pursue<T: Tables, P: Packet>(
     tables: &T,
     found: &Found<'_>,

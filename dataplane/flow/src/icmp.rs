@@ -88,7 +88,7 @@ pub fn relay<T: Tables, P: Packet>(
     let written = write_quoted(packet, &inner, &quoted)
         && write_macs(&outer, packet)
         && (outer.dst_mac & (ROUTED | TRANSLATED) == 0 || write_ip(&outer, packet, ip));
-    if written { inner.verdict() } else { unrelated }
+    if written { Verdict::to(inner.destination) } else { unrelated }
 }
 
 /// Translates the quoted packet back: it names what the receiver of the error once sent.

@@ -1,5 +1,7 @@
 //! What the engine decides about one packet, and why it dropped it.
 
+use crate::layout::UPLINK_ZONE;
+
 /// A port's place in the port table. Stable while the port exists, also across restarts of netd.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 #[repr(transparent)]
@@ -19,6 +21,14 @@ pub enum Verdict {
     /// The XDP program cannot decide within its bounds: netd calls [`crate::from_uplink`] on the untouched frame.
     Defer,
     Drop(DropReason),
+}
+
+impl Verdict {
+    /// To a port's index or, for [`crate::layout::UPLINK_ZONE`], out on the uplink.
+    #[inline(always)]
+    pub const fn to(destination: u32) -> Self {
+        if destination == UPLINK_ZONE { Self::Uplink } else { Self::Port(PortIndex(destination)) }
+    }
 }
 
 /// Who answers inside netd.

@@ -449,7 +449,7 @@ impl<'a> Responders<'a> {
         let ports = self.plane.ports.load_full();
         let mut batch = Batch::new(self.plane, &ports, self.shard, &mut self.scratch);
         let body = Body::Bytes(&frame[split..]);
-        batch.carry(verdict, Origin::Port(&port), InFlight { head: &mut head, body, offload });
+        batch.carry(verdict, Origin::Port(&port), &mut InFlight { head: &mut head, body, offload });
         batch.finish();
     }
 
@@ -469,8 +469,9 @@ impl<'a> Responders<'a> {
         let mut batch = Batch::new(self.plane, &ports, self.shard, &mut self.scratch);
         for (port, frame) in frames {
             let mut head = [0; VNET_HEADER_BYTES];
-            let packet = InFlight { head: &mut head, body: Body::Bytes(&frame), offload: Offload::default() };
-            batch.send_to_port(updraft_flow::PortIndex(port), packet);
+            let mut packet =
+                InFlight { head: &mut head, body: Body::Bytes(&frame), offload: Offload::default() };
+            batch.send_to_port(updraft_flow::PortIndex(port), &mut packet);
         }
         batch.finish();
     }
@@ -484,7 +485,7 @@ impl<'a> Responders<'a> {
         for frame in frames {
             let mut head = [0; VNET_HEADER_BYTES];
             let packet = InFlight { head: &mut head, body: Body::Bytes(&frame), offload: Offload::default() };
-            batch.send_to_uplink(packet);
+            batch.send_to_uplink(&packet);
         }
         batch.finish();
     }

@@ -72,11 +72,11 @@ impl<'a> Batch<'a> {
 
     /// Carries out one verdict.
     #[inline]
-    pub fn carry(&mut self, verdict: Verdict, origin: Origin<'_>, packet: InFlight<'_>) {
+    pub fn carry(&mut self, verdict: Verdict, origin: Origin<'_>, packet: &mut InFlight<'_>) {
         match verdict {
             Verdict::Port(index) => self.send_to_port(index, packet),
             Verdict::Uplink => self.send_to_uplink(packet),
-            Verdict::Respond(service) => self.leave_to_responder(service, origin, &packet),
+            Verdict::Respond(service) => self.leave_to_responder(service, origin, packet),
             // The engine counted it; the port's own counter is ours.
             Verdict::Drop(_) | Verdict::Pass | Verdict::Defer => {
                 if let Origin::Port(port) = origin {
@@ -88,7 +88,7 @@ impl<'a> Batch<'a> {
 
     /// Puts a packet into a guest's receive ring.
     #[inline]
-    pub fn send_to_port(&mut self, index: PortIndex, packet: InFlight<'_>) {
+    pub fn send_to_port(&mut self, index: PortIndex, packet: &mut InFlight<'_>) {
         let Some(port) = self.ports.get(index) else {
             return count(&self.plane.drops.not_connected);
         };
@@ -110,7 +110,7 @@ impl<'a> Batch<'a> {
         let outcome = if packet.offload.accepted_by(queue.features()) {
             queue.deliver(&packet.offload, packet.head, packet.body)
         } else {
-            deliver_finished(queue, &packet, &mut self.scratch.frame)
+            deliver_finished(queue, packet, &mut self.scratch.frame)
         };
         let counter = match outcome {
             Ok(()) => return,
@@ -123,7 +123,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Sends a packet out on the uplink, as many frames as it takes.
-    pub fn send_to_uplink(&mut self, packet: InFlight<'_>) {
+    pub fn send_to_uplink(&mut self, packet: &InFlight<'_>) {
         let (Some(uplink), drops) = (&self.plane.uplink, &self.plane.drops) else {
             return count(&self.plane.drops.no_uplink);
         };
@@ -134,7 +134,7 @@ impl<'a> Batch<'a> {
         let sender = self.uplink.get_or_insert_with(|| uplink.sender(self.worker));
         if packet.offload.segment_payload != 0 {
             let sent = &mut self.uplink_packets;
-            let frame = whole(&packet, &mut self.scratch.frame);
+            let frame = whole(packet, &mut self.scratch.frame);
             finish(frame, &packet.offload, |head, rest| {
                 let queued = sender.queue(|frame| join(frame, head, rest));
                 if queued { *sent += 1 } else { count(&drops.uplink_full) }

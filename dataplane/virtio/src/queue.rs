@@ -104,11 +104,13 @@ impl SplitQueue {
     }
 
     /// The index of the first request that is not published: where a successor starts (`GET_VRING_BASE`).
+    #[inline]
     pub fn base(&self) -> u16 {
         self.next_used
     }
 
     /// Requests popped and not yet published.
+    #[inline]
     pub fn in_flight(&self) -> u16 {
         self.next_avail.wrapping_sub(self.next_used)
     }
@@ -144,20 +146,6 @@ impl SplitQueue {
     pub fn available(&mut self) -> Result<u16, QueueError> {
         self.look()?;
         Ok(self.seen_avail.wrapping_sub(self.next_avail))
-    }
-
-    /// Gives back the request popped last, and all after `ticket`: they will be popped again. Only what is neither
-    /// completed nor published can be given back; anything else is left alone.
-    pub fn unpop(&mut self, ticket: u16) {
-        while self.next_avail != ticket && self.in_flight() > 0 {
-            let last = self.next_avail.wrapping_sub(1);
-            let slot = self.slots[usize::from(last & (self.size - 1))];
-            if slot.done {
-                return;
-            }
-            self.in_use[usize::from(slot.head)] = false;
-            self.next_avail = last;
-        }
     }
 
     /// Marks a popped request as done, `written` bytes of its writable part filled. Not visible to the driver before
@@ -234,6 +222,7 @@ impl SplitQueue {
         }
     }
 
+    #[cold]
     fn retire(&mut self, error: QueueError) -> QueueError {
         self.broken = Some(error);
         self.seen_avail = self.next_avail;
@@ -241,6 +230,7 @@ impl SplitQueue {
     }
 
     /// Reads `avail.idx`; is there something to pop?
+    #[inline]
     fn look(&mut self) -> Result<bool, QueueError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -373,6 +363,7 @@ impl Walk<'_> {
         Ok(())
     }
 
+    #[inline]
     fn end_readable(&mut self) {
         self.writable = true;
         self.chain.readable = self.chain.segments.len();
@@ -380,7 +371,7 @@ impl Walk<'_> {
     }
 
     #[inline]
-    fn finish(mut self) {
+    fn finish(&mut self) {
         if !self.writable {
             self.end_readable();
         }

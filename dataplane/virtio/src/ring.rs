@@ -30,6 +30,7 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
+    #[inline]
     fn from_wire(raw: Self) -> Self {
         Self {
             address: u64::from_le(raw.address),

@@ -16,7 +16,8 @@ use super::json;
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A JSON request body. What does not parse is a 400 in the service's own envelope; one that is larger than
-/// [`super::manners::MAX_BODY_BYTES`] is a 413, one that says it is something else than JSON a 415 (400 by Keystone).
+/// [`super::manners::MAX_BODY_BYTES`] is a 413, one that says it is something else than JSON a 415 (400 by Keystone;
+/// Glance reads JSON whatever it is called).
 #[derive(Clone, Debug)]
 pub struct Body<T>(pub T);
 
@@ -41,9 +42,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// No request body: 400 for a request that brings one, as Glance has it of calls that take none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoBody;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoBody {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Fault> {
+        let length = parts.headers.get(header::CONTENT_LENGTH);
+        let is_empty = length.is_none_or(|length| length == "0");
+        if is_empty && !parts.headers.contains_key(header::TRANSFER_ENCODING) {
+            return Ok(Self);
+        }
+        Err(Error::bad_request("HTTPBadRequest", "A body is not expected with this request.").into())
+    }
+}
+
 /// JSON in one of its names (`application/json`, the image service's patches), or nothing said.
 fn check_type(headers: &HeaderMap, envelope: Envelope) -> Result<(), Error> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let Some(given) = headers.get(header::CONTENT_TYPE).filter(|_| envelope != Envelope::Image) else {
+        return Ok(());
+    };
     let essence = given.to_str().ok().and_then(|given| given.split(';').next()).unwrap_or("?").trim();
     let essence = essence.to_ascii_lowercase();
     if essence.is_empty()

@@ -5,12 +5,14 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use updraft_core::{Error, ErrorKind};
 
+use super::error_page::ErrorPage;
+
 /// The services by their envelopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Envelope {
     /// `{"error": {"code", "message", "title"}}`
     Identity,
-    /// An HTML page.
+    /// A page: HTML, or what else the client accepts.
     Image,
     /// One key that names the fault: `{"itemNotFound": {"code", "message"}}`
     Compute,
@@ -31,11 +33,12 @@ impl Envelope {
         }
     }
 
-    pub fn response(self, error: &Error) -> Response {
+    /// The error as this service says it; `page` is the form that the client accepts, of a service that has several.
+    pub fn response(self, error: &Error, page: ErrorPage) -> Response {
         let status = self.status(error.kind);
         match self {
             Self::Identity => json_response(status, &keystone(status, error)),
-            Self::Image => html(status, error),
+            Self::Image => page.response(status, &error.message),
             Self::Compute => json_response(status, &nova(status, error)),
             Self::Network => json_response(status, &neutron(error)),
             Self::Host => {
@@ -72,8 +75,8 @@ impl Envelope {
     }
 }
 
-/// What a service's faults look like, for its description: the media type and the JSON Schema.
-pub(crate) fn described(path: &str) -> (&'static str, Value) {
+/// What a service's faults look like, for its description: the JSON Schema by the media type.
+pub(crate) fn described(path: &str) -> Value {
     let text = || json!({"type": "string"});
     let object = |members: Value| {
         let required: Vec<&String> =
@@ -82,7 +85,11 @@ pub(crate) fn described(path: &str) -> (&'static str, Value) {
     };
     let code = || json!({"type": "integer"});
     let schema = match Envelope::of_path(path) {
-        Envelope::Image => return ("text/html", text()),
+        Envelope::Image => {
+            let page = object(json!({"code": text(), "message": text(), "title": text()}));
+            let text = json!({"schema": text()});
+            return json!({"text/html": text, "application/json": {"schema": page}, "text/plain": text});
+        }
         Envelope::Identity => {
             object(json!({"error": object(json!({"code": code(), "message": text(), "title": text()}))}))
         }
@@ -96,7 +103,7 @@ pub(crate) fn described(path: &str) -> (&'static str, Value) {
         }
         Envelope::Host => object(json!({"error": object(json!({"code": text(), "message": text()}))})),
     };
-    ("application/json", schema)
+    json!({"application/json": {"schema": schema}})
 }
 
 fn reason(status: StatusCode) -> &'static str {
@@ -130,21 +137,6 @@ fn neutron(error: &Error) -> Value {
     // Neutron has no word of its own for JSON that does not parse.
     let kind = if error.code == "ValidationError" { "HTTPBadRequest" } else { error.code };
     json!({"NeutronError": {"type": kind, "message": error.message, "detail": ""}})
-}
-
-fn html(status: StatusCode, error: &Error) -> Response {
-    let title = format!("{} {}", status.as_u16(), reason(status));
-    let page = format!(
-        "<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n  {}<br /><br />\n </body>\n</html>",
-        escaped(&error.message)
-    );
-    let html = HeaderValue::from_static("text/html; charset=UTF-8");
-    (status, [(header::CONTENT_TYPE, html)], page).into_response()
-}
-
-/// A name that a tenant chose may be in the message.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 fn json_response(status: StatusCode, value: &Value) -> Response {

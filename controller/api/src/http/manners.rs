@@ -19,6 +19,7 @@ use super::audit;
 use super::cors;
 use super::endpoint::endpoint_of;
 use super::envelope::Envelope;
+use super::error_page::ErrorPage;
 use super::fault::{Fault, Pending};
 use super::idempotency;
 use super::rate::{Counted, Limiter};
@@ -73,6 +74,7 @@ async fn manners(State(gate): State<Gate>, mut request: Request, next: Next) -> 
     extensions.insert(envelope);
     extensions.insert(gate.limiter.clone());
     let endpoint = endpoint_of(&gate.core, request.headers());
+    let page = ErrorPage::accepted(request.headers());
     let (method, path) = (request.method(), request.uri().path());
     let span = tracing::info_span!("request", id = request_id.as_str(), %method, path);
     async move {
@@ -80,7 +82,7 @@ async fn manners(State(gate): State<Gate>, mut request: Request, next: Next) -> 
             Ok(_place) => next.run(request).await,
             Err(fault) => fault.into_response(),
         };
-        let mut response = rendered(answer, envelope);
+        let mut response = rendered(answer, envelope, page);
         if response.status() == StatusCode::UNAUTHORIZED {
             challenge(&mut response, &endpoint);
         }
@@ -112,10 +114,10 @@ impl Gate {
 }
 
 /// Gives a fault its status and body; anything else stays as it is.
-fn rendered(mut response: Response, envelope: Envelope) -> Response {
+fn rendered(mut response: Response, envelope: Envelope, page: ErrorPage) -> Response {
     if let Some(Pending(error)) = response.extensions_mut().remove::<Pending>() {
         log(&error);
-        let mut rendered = envelope.response(&error);
+        let mut rendered = envelope.response(&error, page);
         // What a handler's own layers added (the microversion, say) stays.
         for (name, value) in response.headers() {
             if name != header::CONTENT_LENGTH && name != header::CONTENT_TYPE {
@@ -126,7 +128,7 @@ fn rendered(mut response: Response, envelope: Envelope) -> Response {
     }
     match routers_own(&response) {
         Some(fault) => {
-            let mut rendered = rendered(fault.into_response(), envelope);
+            let mut rendered = rendered(fault.into_response(), envelope, page);
             // The methods that there are (RFC 9110, section 15.5.6).
             if let Some(allowed) = response.headers_mut().remove(header::ALLOW) {
                 rendered.headers_mut().insert(header::ALLOW, allowed);

@@ -12,6 +12,7 @@ mod call;
 mod cors;
 mod endpoint;
 mod envelope;
+mod error_page;
 mod fault;
 mod flag;
 mod idempotency;
@@ -32,7 +33,7 @@ pub mod microversion;
 mod tests;
 
 pub use auth::{Auth, TOKEN_HEADER};
-pub use body::{Body, Form};
+pub use body::{Body, Form, NoBody};
 pub use call::Call;
 pub use endpoint::{PublicEndpoint, endpoint_of};
 pub(crate) use envelope::described as described_faults;

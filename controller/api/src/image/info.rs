@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use updraft_core::image::import::{METHODS, STORE};
 use updraft_core::image::{self, Usage, location};
 
-use crate::http::{Answer, Call};
+use crate::http::{Answer, Call, NoBody};
 use crate::routes::{Routes, delete, get};
 
 /// Pieces in which the store hands data out, in bytes.
@@ -57,6 +57,7 @@ async fn usage(Call { core, caller, .. }: Call) -> Answer<Json<Value>> {
 async fn delete_from_store(
     Call { core, caller, .. }: Call,
     Path((store_id, image_id)): Path<(String, String)>,
+    _: NoBody,
 ) -> Answer<StatusCode> {
     image::delete_from_store(&core, &caller, &store_id, &image_id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -9,7 +9,7 @@ use updraft_core::image::member;
 use updraft_model::image::{Member, MemberStatus};
 use updraft_wire::image::{MemberList, MemberView};
 
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, SchemaOf, get};
 
 pub(super) fn routes() -> Routes {
@@ -73,15 +73,14 @@ async fn update(
 ) -> Answer<Json<MemberView>> {
     let wanted = body.as_object().ok_or("Expected a status in the form: {\"status\": \"status\"}");
     let status = wanted.and_then(|body| body.get("status").ok_or("Status not specified")).map_err(invalid)?;
-    let status = status.as_str().and_then(MemberStatus::parse).ok_or_else(|| {
-        invalid("Incorrect request: Status must be \"pending\", \"accepted\" or \"rejected\".")
-    })?;
+    let status = status.as_str().and_then(MemberStatus::parse);
     Ok(Json(view(member::update(&core, &caller, &image_id, &member_id, status).await?)))
 }
 
 async fn delete(
     Call { core, caller, .. }: Call,
     Path((image_id, member_id)): Path<(String, String)>,
+    _: NoBody,
 ) -> Answer<StatusCode> {
     member::delete(&core, &caller, &image_id, &member_id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -94,6 +94,15 @@ fn read<T: DeserializeOwned>(body: Value) -> Result<T, Error> {
     serde_json::from_value(body).map_err(|error| invalid(&error.to_string()))
 }
 
+/// What is null is not the same as what is not there: 400.
+fn without_nulls(body: Value) -> Result<Value, Error> {
+    let null = body.as_object().and_then(|fields| fields.iter().find(|(_, value)| value.is_null()));
+    match null {
+        Some((key, _)) => Err(invalid(&format!("'{key}' must not be null"))),
+        None => Ok(body),
+    }
+}
+
 fn invalid(problem: &str) -> Error {
     Error::bad_request("Invalid", format!("Provided object does not match schema: {problem}"))
 }

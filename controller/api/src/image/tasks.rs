@@ -5,7 +5,7 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use updraft_core::image::task::{self, TaskQuery};
+use updraft_core::image::task::{self, TaskQuery, TaskSortKey};
 use updraft_core::{Error, ErrorKind};
 use updraft_model::id::is_uuid;
 use updraft_model::image::{ImageTask, ImageTaskKind, ImageTaskStatus};
@@ -16,7 +16,14 @@ use crate::http::{Answer, Body, Call, Fault};
 use crate::routes::{Routes, SchemaOf, get};
 
 /// What a list may be sorted by.
-const SORT_KEYS: [&str; 2] = ["created_at", "updated_at"];
+const SORT_KEYS: [(&str, TaskSortKey); 6] = [
+    ("created_at", TaskSortKey::CreatedAt),
+    ("expires_at", TaskSortKey::ExpiresAt),
+    ("id", TaskSortKey::Id),
+    ("status", TaskSortKey::Status),
+    ("type", TaskSortKey::Type),
+    ("updated_at", TaskSortKey::UpdatedAt),
+];
 
 pub(super) fn routes() -> Routes {
     Routes::new()
@@ -81,17 +88,15 @@ fn query(pairs: &Pairs) -> Result<TaskQuery, Error> {
         return Err(invalid("Invalid marker format".into()));
     }
     let sort_key = pairs.one("sort_key").unwrap_or("created_at");
-    if !SORT_KEYS.contains(&sort_key) {
-        return Err(invalid(format!(
-            "Invalid sort key: {sort_key}. It must be one of the following: {}.",
-            SORT_KEYS.join(", ")
-        )));
-    }
+    let (_, sort_key) = *SORT_KEYS.iter().find(|(name, _)| *name == sort_key).ok_or_else(|| {
+        let known = SORT_KEYS.map(|(name, _)| name).join(", ");
+        invalid(format!("Invalid sort key: {sort_key}. It must be one of the following: {known}."))
+    })?;
     Ok(TaskQuery {
         status: status.transpose()?,
         kind: kind.transpose()?,
         ascending,
-        by_update: sort_key == "updated_at",
+        sort_key,
         marker: pairs.one("marker").map(str::to_owned),
         limit: limit(pairs)?,
     })

@@ -1,5 +1,6 @@
 mod data;
 mod imports;
+mod manners;
 mod metadefs;
 mod quotas;
 mod remote;
@@ -393,15 +394,17 @@ async fn visibility_decides_who_sees_what() {
     assert_eq!(names(&bob, "").await, ["public", "shared"]);
     for (body, words) in [
         (json!({}), "Member to be added not specified"),
-        (json!({"member": ""}), "Member can't be empty"),
+        (json!({"member": ""}), "Member can&#x27;t be empty"),
         (json!([]), "Expected a member in the form"),
     ] {
         let refused = cloud.post(&members, &alice, body).await;
         let told = String::from_utf8_lossy(&refused.bytes).into_owned();
         assert!(refused.status == StatusCode::BAD_REQUEST && told.contains(words), "{told}");
     }
-    let odd = cloud.call(Method::PUT, &membership, &bob, json!({"status": "maybe"})).await;
-    assert_eq!(odd.status, StatusCode::BAD_REQUEST);
+    for (token, expected) in [(&bob, StatusCode::BAD_REQUEST), (&alice, StatusCode::FORBIDDEN)] {
+        let odd = cloud.call(Method::PUT, &membership, token, json!({"status": "maybe"})).await;
+        assert_eq!(odd.status, expected);
+    }
     assert_eq!(cloud.delete(&membership, &alice).await.status, StatusCode::NO_CONTENT);
     assert_eq!(status(shared, &bob).await, StatusCode::NOT_FOUND);
 }

@@ -149,10 +149,9 @@ fn responses(shape: &Shape, status: u16, service: &str) -> Value {
 }
 
 fn fault(path: &str) -> Value {
-    let (media_type, schema) = described_faults(path);
     json!({
         "description": "Refused or failed, and why.",
         "headers": {"x-openstack-request-id": {"required": true, "schema": {"type": "string"}}},
-        "content": {media_type: {"schema": schema}},
+        "content": described_faults(path),
     })
 }

@@ -12,7 +12,7 @@ use axum::response::Response;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
-use crate::http::{Auth, Body, Call, Fault, Form, PublicEndpoint, RequestId};
+use crate::http::{Auth, Body, Call, Fault, Form, NoBody, PublicEndpoint, RequestId};
 
 /// A JSON Schema that is made when it is asked for.
 #[derive(Clone)]
@@ -166,7 +166,7 @@ macro_rules! nothing_said_by {
     };
 }
 
-nothing_said_by!(HeaderMap, Method, PublicEndpoint, RawQuery, RequestId, WebSocketUpgrade);
+nothing_said_by!(HeaderMap, Method, NoBody, PublicEndpoint, RawQuery, RequestId, WebSocketUpgrade);
 
 impl<T> Reads for State<T> {
     fn describe(_shape: &mut Shape) {}

@@ -34,7 +34,7 @@ const DECIDES_NOTHING: [(&str, &str); 5] = [
 ];
 
 /// Filters of lists, with whose ids a stranger tries them.
-const FILTERS: [(&str, &str); 14] = [
+const FILTERS: [(&str, &str); 13] = [
     ("project_id", "projects"),
     ("tenant_id", "projects"),
     ("owner", "projects"),
@@ -48,7 +48,16 @@ const FILTERS: [(&str, &str); 14] = [
     ("device_id", "routers"),
     ("security_group_id", "security-groups"),
     ("id", "networks"),
-    ("all_tenants", "projects"),
+];
+
+/// Filters that ask a list for what is everybody's.
+const FOR_ALL: [&str; 6] = [
+    "all_tenants=1",
+    "all_tenants=True",
+    "all_projects=true",
+    "visibility=all",
+    "member_status=all",
+    "include_subtree=true",
 ];
 
 /// What policy decides by, as a client might write it.
@@ -204,6 +213,10 @@ impl Sweep<'_> {
         if fixtures(route).is_empty() {
             cases.extend(FILTERS.iter().map(|(key, fixture)| {
                 let path = format!("{}?{key}={}", plain.path, world.alpha[*fixture]);
+                Case { path, ..plain.clone() }
+            }));
+            cases.extend(FOR_ALL.map(|filter| {
+                let path = format!("{}?{filter}", plain.path);
                 Case { path, ..plain.clone() }
             }));
         }

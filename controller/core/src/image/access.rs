@@ -2,7 +2,7 @@
 //! caller's own, offered to it, or everybody's, and about the rest for administrators alone: a rule that forgets to
 //! ask for the project opens nobody's private images.
 
-use updraft_model::image::{Image, Visibility};
+use updraft_model::image::{Image, ImageStatus, Visibility};
 use updraft_store::Conn;
 use updraft_store::image::{member, record};
 
@@ -51,6 +51,11 @@ impl Found {
 /// One image that the caller may see; 404 for any other.
 pub async fn get(core: &Core, caller: &Caller, id: &str) -> Result<Image> {
     visible(&mut core.read().await?, caller, id).await
+}
+
+/// Where the data lies is shown with an image; of a deactivated one to administrators alone.
+pub fn sees_stores(caller: &Caller, image: &Image) -> bool {
+    image.status != ImageStatus::Deactivated || is_admin(caller)
 }
 
 pub(super) fn not_found(id: &str) -> Error {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use updraft_model::id::is_uuid;
 use updraft_model::image::{
     ContainerFormat, DiskFormat, Image, ImageStatus, MAX_NAME_CHARS, MAX_PROPERTIES, MAX_PROPERTY_BYTES,
     MAX_TAGS, Visibility,
@@ -48,6 +49,9 @@ const BASE: [&str; 10] = [
     "owner",
 ];
 
+/// Properties that name other images (etc/schema-image.json in Glance); null is as if they were not there.
+const IMAGE_IDS: [&str; 2] = ["kernel_id", "ramdisk_id"];
+
 const DISK_FORMATS: &str = "ami, ari, aki, vhd, vhdx, vmdk, raw, qcow2, vdi, iso, gpt";
 const CONTAINER_FORMATS: &str = "ami, ari, aki, bare, ovf, ova, docker, compressed";
 
@@ -58,11 +62,18 @@ pub(super) fn may_set(found: &Found, caller: &Caller, name: &str, value: &Value)
             let rule = value.as_str().and_then(Visibility::parse).and_then(visibility_rule);
             rule.map_or(Ok(()), |rule| found.enforce(caller, rule))
         }
-        "owner" if value != &found.image.owner && !is_admin(caller) => {
-            Err(Error::forbidden("Owner can't be updated by non admin."))
-        }
+        "owner" if is_other_owner(found, value) && !is_admin(caller) => Err(not_the_owners()),
         _ => Ok(()),
     }
+}
+
+/// What is no owner at all is for [`set`] to refuse.
+fn is_other_owner(found: &Found, value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|owner| owner != found.image.owner)
+}
+
+pub(super) fn not_the_owners() -> Error {
+    Error::forbidden("Owner can't be updated by non admin.")
 }
 
 /// Sets one attribute or free-form property.
@@ -98,7 +109,8 @@ pub(super) fn remove(image: &mut Image, name: &str) -> Result<()> {
     }
 }
 
-fn check_writable(name: &str) -> Result<()> {
+/// 403 for what the cloud alone writes, and for what no property may be called.
+pub(super) fn check_writable(name: &str) -> Result<()> {
     if name == "locations" {
         let message = "It's not allowed to update locations if locations are invisible.";
         return Err(Error::forbidden(message));
@@ -212,6 +224,15 @@ fn tags(value: &Value) -> Result<BTreeSet<String>> {
 
 /// Sets one free-form property.
 pub(super) fn set_property(image: &mut Image, name: &str, value: &Value) -> Result<()> {
+    if IMAGE_IDS.contains(&name) {
+        if value.is_null() {
+            image.properties.remove(name);
+            return Ok(());
+        }
+        if !value.as_str().is_some_and(is_uuid) {
+            return Err(invalid(name, "the id of an image, or null"));
+        }
+    }
     let text = value.as_str().ok_or_else(|| invalid(name, "a string"))?;
     short("a property's name", name)?;
     if name.is_empty() || text.len() > MAX_PROPERTY_BYTES {

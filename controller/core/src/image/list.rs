@@ -1,3 +1,5 @@
+//! Lists of images, by page: as far as it can the database leaves out what a filter does not take, the rest is judged here.
+
 use updraft_model::image::{Image, ImageQuery, MemberStatus, SortDirection, Visibility};
 use updraft_store::Conn;
 use updraft_store::image::record::{self, ListOf};

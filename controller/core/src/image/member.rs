@@ -67,13 +67,13 @@ pub async fn get(core: &Core, caller: &Caller, image_id: &str, member_id: &str) 
     one(&mut conn, caller, &found, member_id).await
 }
 
-/// The member takes the image or not; only the member itself may say.
+/// The member takes the image or not; only the member itself may say, and 400 is for what it says that is no status.
 pub async fn update(
     core: &Core,
     caller: &Caller,
     image_id: &str,
     member_id: &str,
-    status: MemberStatus,
+    status: Option<MemberStatus>,
 ) -> Result<Member> {
     let (caller, image_id, member_id) = (caller.clone(), image_id.to_owned(), member_id.to_owned());
     let now = core.clock.now();
@@ -84,7 +84,7 @@ pub async fn update(
             if !may(&found, &caller, "modify_member", &member) {
                 return Err(refusal("update", &image_id));
             }
-            member.status = status;
+            member.status = status.ok_or_else(no_status)?;
             member.updated_at = now;
             member::update(tx, &member).await?;
             tx.notice(|| notify::image::member("update", &member, None));
@@ -106,7 +106,7 @@ pub async fn delete(core: &Core, caller: &Caller, image_id: &str, member_id: &st
                 return Err(refusal("delete", &image_id));
             }
             if !member::delete(tx, &image_id, &member_id).await? {
-                return Err(not_found(&member_id));
+                return Err(not_found(&image_id, &member_id));
             }
             tx.notice(|| notify::image::member("delete", &member, Some(now)));
             Ok(())
@@ -131,15 +131,22 @@ fn may(found: &Found, caller: &Caller, rule: &str, member: &Member) -> bool {
 /// One member, if the caller may know of it.
 async fn one(conn: &mut Conn, caller: &Caller, found: &Found, member_id: &str) -> Result<Member> {
     let member = member::get(conn, &found.image.id, member_id).await?;
-    member.filter(|member| may(found, caller, "get_member", member)).ok_or_else(|| not_found(member_id))
+    let member = member.filter(|member| may(found, caller, "get_member", member));
+    member.ok_or_else(|| not_found(&found.image.id, member_id))
+}
+
+fn no_status() -> Error {
+    let message = "Incorrect request: Status must be \"pending\", \"accepted\" or \"rejected\".";
+    Error::bad_request("Invalid", message)
 }
 
 fn refusal(verb: &str, image_id: &str) -> Error {
     Error::forbidden(format!("Not allowed to {verb} members for image {image_id}."))
 }
 
-fn not_found(member_id: &str) -> Error {
-    Error::not_found("NotFound", format!("{member_id} is not a member of the image."))
+fn not_found(image_id: &str, member_id: &str) -> Error {
+    let message = format!("{member_id} not found in the member list of the image {image_id}.");
+    Error::not_found("NotFound", message)
 }
 
 fn require_shared(image: &Image) -> Result<()> {

@@ -159,8 +159,8 @@ pub async fn get(core: &Core, caller: &Caller, name: &str) -> Result<(Namespace,
 pub async fn prefix(core: &Core, caller: &Caller, namespace: &str, resource_type: &str) -> Result<String> {
     let mut conn = core.read().await?;
     allowed(&mut conn, caller, namespace, item_rule(Verb::Get, ItemKind::ResourceType)).await?;
-    let found = rows::get_item(&mut conn, namespace, ItemKind::ResourceType, resource_type).await?;
-    let prefix = found.as_ref().and_then(|association| association.body.get("prefix")?.as_str());
+    let association = find(&mut conn, namespace, ItemKind::ResourceType, resource_type).await?;
+    let prefix = association.body.get("prefix").and_then(Value::as_str);
     Ok(prefix.unwrap_or_default().to_owned())
 }
 

@@ -22,7 +22,7 @@ pub mod task;
 mod update;
 mod upload;
 
-pub use access::get;
+pub use access::{get, sees_stores};
 pub use create::create;
 pub use delete::{delete, delete_from_store};
 pub use download::{OpenImage, download, open_for_host};

@@ -1,5 +1,7 @@
 //! Tasks: what became of imports, and the import of old, by default the administrators'.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 use updraft_model::id::new_uuid;
 use updraft_model::image::{ImageEvent, ImageTask, ImageTaskKind, ImageTaskStatus, ImageTaskStep};
@@ -22,6 +24,18 @@ fn sees(caller: &Caller, task: &ImageTask) -> bool {
     is_admin(caller) || caller.project_id.as_deref() == Some(&task.project_id)
 }
 
+/// What a list of tasks is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TaskSortKey {
+    #[default]
+    CreatedAt,
+    UpdatedAt,
+    ExpiresAt,
+    Id,
+    Type,
+    Status,
+}
+
 /// What a list of tasks asks for.
 #[derive(Clone, Debug, Default)]
 pub struct TaskQuery {
@@ -29,8 +43,7 @@ pub struct TaskQuery {
     pub kind: Option<ImageTaskKind>,
     /// Oldest first; by default the newest is.
     pub ascending: bool,
-    /// By the time of the last change instead of the time of creation.
-    pub by_update: bool,
+    pub sort_key: TaskSortKey,
     /// The id of the last task of the page before.
     pub marker: Option<String>,
     pub limit: usize,
@@ -49,9 +62,7 @@ pub async fn of_image(core: &Core, caller: &Caller, image_id: &str) -> Result<Ve
 pub async fn list(core: &Core, caller: &Caller, query: &TaskQuery) -> Result<(Vec<ImageTask>, bool)> {
     may_use(caller)?;
     let mut tasks = task::list(&mut core.read().await?, None).await?;
-    if query.by_update {
-        tasks.sort_by_key(|task| std::cmp::Reverse(task.updated_at));
-    }
+    sort(&mut tasks, query.sort_key);
     if query.ascending {
         tasks.reverse();
     }
@@ -71,6 +82,18 @@ pub async fn list(core: &Core, caller: &Caller, query: &TaskQuery) -> Result<(Ve
     let more = page.len() > query.limit;
     page.truncate(query.limit);
     Ok((page, more))
+}
+
+/// The greatest first; they come sorted by the time of creation.
+fn sort(tasks: &mut [ImageTask], key: TaskSortKey) {
+    match key {
+        TaskSortKey::CreatedAt => {}
+        TaskSortKey::UpdatedAt => tasks.sort_by_key(|task| Reverse(task.updated_at)),
+        TaskSortKey::ExpiresAt => tasks.sort_by_key(|task| Reverse(task.expires_at)),
+        TaskSortKey::Id => tasks.sort_by(|one, other| other.id.cmp(&one.id)),
+        TaskSortKey::Type => tasks.sort_by_key(|task| Reverse(task.kind.as_str())),
+        TaskSortKey::Status => tasks.sort_by_key(|task| Reverse(task.status.as_str())),
+    }
 }
 
 /// `GET /v2/tasks/{id}`

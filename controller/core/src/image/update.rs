@@ -1,8 +1,10 @@
+//! Changing an image's record: patches, tags, and taking it out of use.
+
 use serde_json::Value;
 use updraft_model::image::{Image, ImageEvent};
 use updraft_store::image::record;
 
-use super::access::{Found, find};
+use super::access::{Found, find, is_admin};
 use super::attributes;
 use crate::{Caller, Core, Error, Result, notify};
 
@@ -38,22 +40,35 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, changes: Vec<Change>
             if let Some((name, value)) = change.sets() {
                 attributes::may_set(found, &by, name, value)?;
             }
-            match change {
-                Change::Add { name, value } => attributes::set(image, name, value)?,
-                Change::AddNew { name, .. } if attributes::exists(image, name) => {
-                    return Err(Error::conflict("Conflict", format!("Property {name} already present.")));
-                }
-                Change::AddNew { name, value } => attributes::set(image, name, value)?,
-                Change::Replace { name, value } if attributes::exists(image, name) => {
-                    attributes::set(image, name, value)?;
-                }
-                Change::Replace { name, .. } => return Err(attributes::no_such_property(name)),
-                Change::Remove { name } => attributes::remove(image, name)?,
-            }
+            apply(image, change, is_admin(&by))?;
         }
         Ok(())
     })
     .await
+}
+
+/// One change. What nobody may write is refused before it is asked whether the image has it.
+fn apply(image: &mut Image, change: &Change, by_admin: bool) -> Result<()> {
+    match change {
+        Change::Add { name, value } => attributes::set(image, name, value),
+        Change::AddNew { name, value } => {
+            attributes::check_writable(name)?;
+            if attributes::exists(image, name) {
+                return Err(Error::conflict("Conflict", format!("Property {name} already present.")));
+            }
+            attributes::set(image, name, value)
+        }
+        Change::Replace { name, value } => {
+            attributes::check_writable(name)?;
+            if !attributes::exists(image, name) {
+                return Err(attributes::no_such_property(name));
+            }
+            attributes::set(image, name, value)?;
+            // Not even by itself.
+            if name == "owner" && !by_admin { Err(attributes::not_the_owners()) } else { Ok(()) }
+        }
+        Change::Remove { name } => attributes::remove(image, name),
+    }
 }
 
 pub async fn add_tag(core: &Core, caller: &Caller, id: &str, tag: String) -> Result<()> {

@@ -17,7 +17,8 @@ use crate::audit::{self, Operation};
 use crate::{Caller, Core, Error, Result, notify};
 
 /// Takes an image's data. 409 unless the image is `queued`; 415 when the content is not what the image's `disk_format`
-/// declares, or refers to other files; 413 when it is too large, beyond the project's quota or the disk is full.
+/// declares, or refers to other files; 413 when it is too large, beyond the project's quota or the disk is full; 400
+/// when it is not as long as declared.
 /// `declared_bytes` is what the client says beforehand.
 ///
 /// Runs in a task of its own: a client that hangs up leaves a failed upload, not half of one.
@@ -147,11 +148,24 @@ where
     E: Into<Box<dyn StdError + Send + Sync>> + Send,
 {
     let measured = receive(core, file, data, &Arrived::default()).await?;
+    check_size(claim.declared_bytes, &measured)?;
     // The inspection takes a moment too.
     let _hold = files::Hold::new(core, file);
     let virtual_size_bytes = scan::judge(core, image, &files::path(core, &file.name)?).await?;
     let activated = activate(core, claim, file, measured, virtual_size_bytes);
     audit::on_behalf_of(claim.operation.clone(), activated).await
+}
+
+/// 400 when the client sent more or less than it said.
+fn check_size(declared_bytes: Option<u64>, measured: &Measured) -> Result<()> {
+    match declared_bytes {
+        Some(declared) if declared != measured.size_bytes => {
+            let message =
+                format!("Size mismatch: expected {declared} bytes, got {} bytes", measured.size_bytes);
+            Err(Error::bad_request("Invalid", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn activate(

@@ -1,3 +1,6 @@
+//! Taking up a task: it is leased, and each step is one transaction that is committed only while the lease holds. When a
+//! step fails for good, what the earlier ones did is undone, the last one first.
+
 use std::time::Duration;
 
 use tokio::sync::watch;

@@ -1,3 +1,5 @@
+//! The rows of images, and how a list of them is narrowed by the database.
+
 use serde::Deserialize;
 use updraft_model::Timestamp;
 use updraft_model::image::{

@@ -85,10 +85,22 @@ impl NamespaceBody {
         short("display_name", self.display_name.as_deref(), MAX_NAME_CHARS)?;
         short("description", self.description.as_deref(), MAX_DESCRIPTION_CHARS)?;
         short("owner", self.owner.as_deref(), 255)?;
-        self.resource_type_associations.iter().try_for_each(|association| check_name(&association.name))?;
+        self.resource_type_associations.iter().try_for_each(AssociationBody::check)?;
         self.tags.iter().try_for_each(|tag| check_name(&tag.name))?;
         self.objects.iter().try_for_each(ObjectBody::check)?;
         check_properties(&self.properties)
+    }
+}
+
+impl AssociationBody {
+    /// See [`NamespaceBody::check`].
+    ///
+    /// # Errors
+    /// Which part is not as the schema has it.
+    pub fn check(&self) -> Result<(), String> {
+        check_name(&self.name)?;
+        short("prefix", self.prefix.as_deref(), MAX_NAME_CHARS)?;
+        short("properties_target", self.properties_target.as_deref(), MAX_NAME_CHARS)
     }
 }
 

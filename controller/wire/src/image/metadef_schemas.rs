@@ -2,38 +2,49 @@
 
 use serde_json::{Value, json};
 
+use super::schemas::UUID;
+
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 
 /// A schema by the end of its path (`metadefs/namespace`); `None` when there is none of that name.
 pub fn by_name(name: &str) -> Option<Value> {
     Some(match name {
         "task" => task(true),
-        "tasks" => collection("tasks", "tasks", &task(false)),
+        "tasks" => tasks(),
         "metadefs/namespace" => namespace(),
-        "metadefs/namespaces" => collection("namespaces", "namespaces", &namespace()),
+        "metadefs/namespaces" => collection("namespaces", "namespaces", namespace()),
         "metadefs/resource_type" => association(),
         "metadefs/resource_types" => {
-            collection("resource_type_associations", "resource_type_associations", &association())
+            collection("resource_type_associations", "resource_type_associations", association())
         }
         "metadefs/property" => property(),
-        "metadefs/properties" => json!({
-            "name": "properties",
-            "properties": {"properties": {"type": "object", "additionalProperties": property()}},
-            "definitions": definitions(),
-        }),
+        "metadefs/properties" => properties(),
         "metadefs/object" => object(),
-        "metadefs/objects" => collection("objects", "objects", &object()),
+        "metadefs/objects" => collection("objects", "objects", object()),
         "metadefs/tag" => tag(),
-        "metadefs/tags" => collection("tags", "tags", &tag()),
+        "metadefs/tags" => collection("tags", "tags", tag()),
         _ => return None,
     })
 }
 
-fn collection(name: &str, key: &str, item: &Value) -> Value {
-    json!({
+fn collection(name: &str, key: &str, item: Value) -> Value {
+    paged(name, key, |item| json!({"type": "array", "items": item}), item)
+}
+
+/// Properties come as an object, each under its name.
+fn properties() -> Value {
+    let mut item = property();
+    item["required"] = json!(["type", "title"]);
+    paged("properties", "properties", |item| json!({"type": "object", "additionalProperties": item}), item)
+}
+
+/// A page of what is like `item`, whose references lead to the root of the whole.
+fn paged(name: &str, key: &str, items: impl FnOnce(Value) -> Value, mut item: Value) -> Value {
+    let definitions = item.as_object_mut().and_then(|item| item.remove("definitions"));
+    let mut schema = json!({
         "name": name,
         "properties": {
-            key: {"type": "array", "items": item},
+            key: items(item),
             "first": {"type": "string"},
             "next": {"type": "string"},
             "schema": {"type": "string"},
@@ -43,6 +54,18 @@ fn collection(name: &str, key: &str, item: &Value) -> Value {
             {"rel": "next", "href": "{next}"},
             {"rel": "describedby", "href": "{schema}"},
         ],
+    });
+    if let Some(definitions) = definitions {
+        schema["definitions"] = definitions;
+    }
+    schema
+}
+
+fn tasks() -> Value {
+    json!({
+        "name": "tasks",
+        "properties": {"tasks": {"type": "array", "items": task(false)}, "schema": {"type": "string"}},
+        "links": [{"rel": "describedby", "href": "{schema}"}],
     })
 }
 
@@ -56,6 +79,11 @@ fn read_only() -> Value {
 
 fn time() -> Value {
     json!({"type": "string", "readOnly": true, "format": "date-time"})
+}
+
+/// The types that properties may have; Glance lists null with them.
+fn types() -> Vec<Option<&'static str>> {
+    TYPES.into_iter().map(Some).chain([None]).collect()
 }
 
 fn definitions() -> Value {
@@ -75,7 +103,7 @@ fn property_fields() -> Value {
         "title": {"type": "string"},
         "description": {"type": "string"},
         "operators": {"type": "array", "items": {"type": "string"}},
-        "type": {"type": "string", "enum": TYPES},
+        "type": {"type": "string", "enum": types()},
         "required": {"$ref": "#/definitions/stringArray"},
         "minimum": {"type": "number"},
         "maximum": {"type": "number"},
@@ -86,7 +114,7 @@ fn property_fields() -> Value {
         "readonly": {"type": "boolean"},
         "default": {},
         "items": {"type": "object", "properties": {
-            "type": {"type": "string", "enum": TYPES}, "enum": {"type": "array"},
+            "type": {"type": "string", "enum": types()}, "enum": {"type": "array"},
         }},
         "maxItems": {"$ref": "#/definitions/positiveInteger"},
         "minItems": {"$ref": "#/definitions/positiveIntegerDefault0"},
@@ -99,8 +127,12 @@ fn property() -> Value {
     json!({
         "name": "property",
         "additionalProperties": false,
-        "definitions": definitions(),
-        "required": ["name", "title", "type"],
+        "definitions": {
+            "positiveInteger": {"type": "integer", "minimum": 0},
+            "positiveIntegerDefault0": {"allOf": [{"$ref": "#/definitions/positiveInteger"}, {"default": 0}]},
+            "stringArray": {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true},
+        },
+        "required": ["type", "title", "name"],
         "properties": property_fields(),
     })
 }
@@ -184,7 +216,7 @@ fn namespace() -> Value {
 /// A task, whole or as lists show it.
 fn task(whole: bool) -> Value {
     let mut properties = json!({
-        "id": {"type": "string", "description": "An identifier for the task"},
+        "id": {"type": "string", "description": "An identifier for the task", "pattern": UUID},
         "type": {"type": "string", "enum": ["import", "api_image_import", "location_import"]},
         "status": {"type": "string", "enum": ["pending", "processing", "success", "failure"]},
         "owner": {"type": "string", "description": "An identifier for the owner of this task"},

@@ -61,7 +61,8 @@ pub fn members() -> Value {
     })
 }
 
-const UUID: &str = "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$";
+pub(super) const UUID: &str =
+    "^([0-9a-fA-F]){8}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){4}-([0-9a-fA-F]){12}$";
 
 fn properties() -> Value {
     json!({
@@ -84,15 +85,15 @@ fn properties() -> Value {
         "protected": {"type": "boolean", "description": "If true, image will not be deletable."},
         "os_hidden": {"type": "boolean", "description": "If true, image will not appear in default lists."},
         "owner": {"type": ["null", "string"], "description": "Owner of the image", "maxLength": 255},
-        "disk_format": {"type": ["null", "string"], "enum": [null, "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "gpt"]},
-        "container_format": {"type": ["null", "string"], "enum": [null, "ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]},
+        "disk_format": {"type": ["null", "string"], "description": "Format of the disk", "enum": [null, "ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "gpt"]},
+        "container_format": {"type": ["null", "string"], "description": "Format of the container", "enum": [null, "ami", "ari", "aki", "bare", "ovf", "ova", "docker", "compressed"]},
         "min_disk": {"type": "integer", "description": "Amount of disk space (in GB) required to boot image."},
         "min_ram": {"type": "integer", "description": "Amount of ram (in MB) required to boot image."},
         "size": read_only(["null", "integer"], "Size of image file in bytes"),
         "virtual_size": read_only(["null", "integer"], "Virtual size of image in bytes"),
-        "checksum": read_only(["null", "string"], "md5 hash of image contents."),
-        "os_hash_algo": read_only(["null", "string"], "Algorithm to calculate the os_hash_value"),
-        "os_hash_value": read_only(["null", "string"], "Hexdigest of the image contents by os_hash_algo"),
+        "checksum": hash(32, "md5 hash of image contents."),
+        "os_hash_algo": hash(64, "Algorithm to calculate the os_hash_value"),
+        "os_hash_value": hash(128, "Hexdigest of the image contents by os_hash_algo"),
         "tags": {
             "type": "array",
             "description": "List of strings related to the image",
@@ -158,6 +159,12 @@ fn locations() -> Value {
             },
         },
     })
+}
+
+fn hash(max_length: u32, description: &str) -> Value {
+    let mut schema = read_only(["null", "string"], description);
+    schema["maxLength"] = json!(max_length);
+    schema
 }
 
 fn read_only(kind: impl serde::Serialize, description: &str) -> Value {

@@ -12,6 +12,16 @@ use crate::offload::{LEGACY_VNET_HEADER_BYTES, Offload, VNET_HEADER_BYTES, featu
 /// Receive buffers that one frame may be spread over: a 64 KiB frame over the smallest buffers that Linux posts.
 const MAX_BUFFERS: usize = 64;
 
+/// Buffers ahead of the one that is filled whose memory is fetched already: the time of so many small frames is more
+/// than that of fetching a line from another processor.
+const LOOKAHEAD: usize = 8;
+
+/// Where the buffer of a running number is.
+#[inline]
+const fn slot(number: usize) -> usize {
+    number % MAX_BUFFERS
+}
+
 /// What follows the head of a frame.
 #[derive(Clone, Copy)]
 pub enum Body<'a> {
@@ -76,8 +86,10 @@ pub struct RxQueue {
     handle: QueueHandle,
     header_bytes: usize,
     mergeable: bool,
-    /// Buffers for the frame at hand.
-    buffers: Vec<Chain>,
+    /// Buffers taken out of the ring for frames to come; the one at `next` is the oldest of `taken`.
+    buffers: Box<[Chain]>,
+    next: usize,
+    taken: usize,
     packets: u64,
     bytes: u64,
 }
@@ -93,6 +105,8 @@ impl RxQueue {
             header_bytes: if long { VNET_HEADER_BYTES } else { LEGACY_VNET_HEADER_BYTES },
             mergeable,
             buffers: (0..MAX_BUFFERS).map(|_| Chain::new()).collect(),
+            next: 0,
+            taken: 0,
             packets: 0,
             bytes: 0,
         }
@@ -121,7 +135,8 @@ impl RxQueue {
             .copy_from_slice(&offload.to_header(count as u16)[..self.header_bytes]);
         let head = &head[skipped..];
         let mut at = 0;
-        for buffer in &self.buffers[..count] {
+        for index in 0..count {
+            let buffer = &self.buffers[slot(self.next + index)];
             let room = buffer.writable_len().min(total - at);
             let from_head = head.len().saturating_sub(at).min(room);
             if from_head > 0 {
@@ -133,38 +148,54 @@ impl RxQueue {
             self.handle.queue.complete(buffer.ticket(), room as u32);
             at += room;
         }
+        self.next = slot(self.next + count);
+        self.taken -= count;
+        if self.taken > LOOKAHEAD {
+            self.buffers[slot(self.next + LOOKAHEAD)].prefetch_writable();
+        }
         self.packets += 1;
         self.bytes += (total - self.header_bytes) as u64;
         Ok(())
     }
 
-    /// Pops buffers for `total` bytes; how many.
+    /// How many of the next buffers hold `total` bytes. They stay where they are.
     #[inline]
     fn gather(&mut self, total: usize) -> Result<usize, Refused> {
         let limit = if self.mergeable { MAX_BUFFERS } else { 1 };
         let (mut count, mut room) = (0, 0);
         while room < total {
-            let refused =
-                match self.buffers[..limit].get_mut(count).map(|buffer| self.handle.queue.pop(buffer)) {
-                    Some(Ok(true)) => {
-                        room += self.buffers[count].writable_len();
-                        count += 1;
-                        // The header must lie in the first buffer whole (5.1.6.4).
-                        if room >= self.header_bytes {
-                            continue;
-                        }
-                        Refused::TooLong
-                    }
-                    Some(Ok(false)) => Refused::RingFull,
-                    Some(Err(error)) => self.broken(error),
-                    None => Refused::TooLong,
-                };
-            if count > 0 {
-                self.handle.queue.unpop(self.buffers[0].ticket());
+            if count == limit {
+                return Err(Refused::TooLong);
             }
-            return Err(refused);
+            if count == self.taken {
+                self.take_buffers()?;
+            }
+            room += self.buffers[slot(self.next + count)].writable_len();
+            count += 1;
+            // The header must lie in the first buffer whole (5.1.6.4).
+            if room < self.header_bytes {
+                return Err(Refused::TooLong);
+            }
         }
         Ok(count)
+    }
+
+    /// Takes as many buffers out of the ring as there is room for, at least one.
+    fn take_buffers(&mut self) -> Result<(), Refused> {
+        let before = self.taken;
+        while self.taken < MAX_BUFFERS {
+            let buffer = &mut self.buffers[slot(self.next + self.taken)];
+            match self.handle.queue.pop(buffer) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => return Err(self.broken(error)),
+            }
+            if self.taken < LOOKAHEAD {
+                buffer.prefetch_writable();
+            }
+            self.taken += 1;
+        }
+        if self.taken == before { Err(Refused::RingFull) } else { Ok(()) }
     }
 
     #[cold]

@@ -86,7 +86,7 @@ impl<'a> PacketLoop<'a> {
                 segment_header: offload.segment_header,
             };
             let verdict = from_guest(&self.view, queue.port.index, &mut header, self.now_ns);
-            batch.carry(verdict, Origin::Port(&queue.port), InFlight { head, body: rest, offload });
+            batch.carry(verdict, Origin::Port(&queue.port), &mut InFlight { head, body: rest, offload });
         }
         batch.finish();
         for chain in &self.chains[..count] {
@@ -102,12 +102,15 @@ impl<'a> PacketLoop<'a> {
     /// Pops a burst and copies the packets' starts into private memory, where no guest can change them any more.
     #[inline]
     fn collect(&mut self, queue: &mut TxQueue) -> (usize, Option<QueueError>) {
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut broken) = (0, 0, None);
         while count < BURST && bytes < BURST_BYTES {
             match queue.handle.queue.pop(&mut self.chains[count]) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => return (count, Some(error)),
+                Err(error) => {
+                    broken = Some(error);
+                    break;
+                }
             }
             let chain = &self.chains[count];
             if chain.readable_len() < queue.header_bytes {
@@ -117,14 +120,18 @@ impl<'a> PacketLoop<'a> {
                 bytes += 1;
                 continue;
             }
+            chain.prefetch_readable();
             bytes += chain.readable_len();
-            chain.read(0, &mut self.heads[count][VNET_HEADER_BYTES - queue.header_bytes..]);
             count += 1;
+        }
+        // Only now: another processor wrote them, and they come from there while others are asked for.
+        for (chain, head) in self.chains[..count].iter().zip(&mut self.heads) {
+            chain.read(0, &mut head[VNET_HEADER_BYTES - queue.header_bytes..]);
         }
         if count == 0 {
             queue.handle.publish();
         }
-        (count, None)
+        (count, broken)
     }
 
     /// Forwards one burst of frames from the uplink; how many.
@@ -146,7 +153,7 @@ impl<'a> PacketLoop<'a> {
             batch.carry(
                 verdict,
                 Origin::Uplink,
-                InFlight { head: &mut room, body: Body::Bytes(frame), offload },
+                &mut InFlight { head: &mut room, body: Body::Bytes(frame), offload },
             );
         });
         batch.finish();

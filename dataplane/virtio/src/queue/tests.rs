@@ -103,27 +103,6 @@ fn used_entries_keep_the_available_order() {
 }
 
 #[test]
-fn given_back_requests_are_popped_again() {
-    let (mut driver, mut queue) = pair(true, 0);
-    let buffers: Vec<_> = (0..3).map(|_| buffer(&driver, &[0; 4])).collect();
-    let heads: Vec<_> = buffers.iter().map(|&b| driver.add(&[], &[b]).unwrap()).collect();
-    driver.publish();
-    let (mut first, mut second) = (Chain::new(), Chain::new());
-    assert!(queue.pop(&mut first).unwrap());
-    assert!(queue.pop(&mut second).unwrap());
-    queue.unpop(second.ticket());
-    queue.complete(first.ticket(), 4);
-    queue.publish();
-    assert_eq!(queue.in_flight(), 0);
-    for head in &heads[1..] {
-        assert!(queue.pop(&mut second).unwrap());
-        queue.complete(second.ticket(), 1);
-        queue.publish();
-        assert!(std::iter::from_fn(|| driver.poll()).any(|(used, _)| used == *head));
-    }
-}
-
-#[test]
 fn kicks_and_calls_are_suppressed_and_never_lost() {
     for event_idx in [true, false] {
         let (mut driver, mut queue) = pair(event_idx, 0);

@@ -61,8 +61,12 @@ fn read(body: Value, headers: &HeaderMap) -> Result<ImportRequest, Error> {
     flag("all_stores_must_succeed", true)?;
     let all_stores = flag("all_stores", false)?;
     let uri = method.get("uri").and_then(Value::as_str).map(str::to_owned);
-    let named = body.get("stores").and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut stores: Vec<String> = named.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    let mut stores: Vec<String> = match body.get("stores") {
+        Some(Value::Array(named)) => named.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        // Glance takes a text for a list of letters, none of which is a store.
+        Some(Value::String(letters)) => letters.chars().map(String::from).collect(),
+        _ => Vec::new(),
+    };
     stores.extend(headers.get(STORES).and_then(|value| value.to_str().ok()).map(str::to_owned));
     Ok(ImportRequest { method: name, uri, stores, all_stores, body })
 }

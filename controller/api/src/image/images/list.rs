@@ -19,7 +19,7 @@ pub(super) async fn list(
     Ok(Json(ImageList {
         first: pairs.url(None),
         next: last.filter(|_| more).map(|marker| pairs.url(Some(&marker))),
-        images: images.into_iter().map(view).collect(),
+        images: images.into_iter().map(|image| view(&caller, image)).collect(),
         schema: "/v2/schemas/images",
     }))
 }

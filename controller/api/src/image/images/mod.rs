@@ -15,13 +15,13 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
-use updraft_core::image;
 use updraft_core::image::import::{METHODS, STORE};
+use updraft_core::{Caller, image};
 use updraft_model::image::{HASH_ALGORITHM, Image};
 use updraft_wire::image::patch as json_patch;
 use updraft_wire::image::{ImageView, schemas};
 
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{BYTES, Routes, SchemaOf, get, post, put};
 
 const IMPORT_METHODS: HeaderName = HeaderName::from_static("openstack-image-import-methods");
@@ -58,9 +58,10 @@ pub(super) fn routes() -> Routes {
 }
 
 /// An image as the API shows it. URLs are relative to the service, as Glance has them.
-fn view(image: Image) -> ImageView {
+fn view(caller: &Caller, image: Image) -> ImageView {
     let path = format!("/v2/images/{}", image.id);
     let (data, size) = (image.data.as_ref(), image.size_bytes());
+    let sees_stores = image::sees_stores(caller, &image);
     ImageView {
         name: image.name,
         status: image.status.as_str(),
@@ -77,7 +78,7 @@ fn view(image: Image) -> ImageView {
         checksum: data.map(|data| data.md5.clone()),
         os_hash_algo: data.map(|_| HASH_ALGORITHM),
         os_hash_value: data.map(|data| data.sha512.clone()),
-        stores: data.map(|_| STORE),
+        stores: data.filter(|_| sees_stores).map(|_| STORE),
         tags: image.tags.into_iter().collect(),
         created_at: image.created_at.seconds_z(),
         updated_at: image.updated_at.seconds_z(),
@@ -103,14 +104,14 @@ async fn create(
     if let Ok(methods) = HeaderValue::from_str(&METHODS.join(",")) {
         headers.insert(IMPORT_METHODS, methods);
     }
-    Ok((StatusCode::CREATED, headers, Json(view(image))))
+    Ok((StatusCode::CREATED, headers, Json(view(&caller, image))))
 }
 
 async fn show(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<Json<ImageView>> {
-    Ok(Json(view(image::get(&core, &caller, &id).await?)))
+    Ok(Json(view(&caller, image::get(&core, &caller, &id).await?)))
 }
 
-async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>, _: NoBody) -> Answer<StatusCode> {
     image::delete(&core, &caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -118,6 +119,7 @@ async fn delete(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answ
 async fn add_tag(
     Call { core, caller, .. }: Call,
     Path((id, tag)): Path<(String, String)>,
+    _: NoBody,
 ) -> Answer<StatusCode> {
     image::add_tag(&core, &caller, &id, tag).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -126,17 +128,26 @@ async fn add_tag(
 async fn remove_tag(
     Call { core, caller, .. }: Call,
     Path((id, tag)): Path<(String, String)>,
+    _: NoBody,
 ) -> Answer<StatusCode> {
     image::remove_tag(&core, &caller, &id, tag).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn deactivate(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn deactivate(
+    Call { core, caller, .. }: Call,
+    Path(id): Path<String>,
+    _: NoBody,
+) -> Answer<StatusCode> {
     image::deactivate(&core, &caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn reactivate(Call { core, caller, .. }: Call, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn reactivate(
+    Call { core, caller, .. }: Call,
+    Path(id): Path<String>,
+    _: NoBody,
+) -> Answer<StatusCode> {
     image::reactivate(&core, &caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

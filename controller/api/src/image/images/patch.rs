@@ -1,5 +1,5 @@
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::{FromRequest, Path, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -29,18 +29,19 @@ const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 const MEDIA_TYPES: &str =
     "application/openstack-images-v2.0-json-patch, application/openstack-images-v2.1-json-patch";
 
-/// `PATCH /v2/images/{id}`: 415 for any media type but the two of the image API, and it says which those are.
+/// `PATCH /v2/images/{id}`: 415 for any media type but the two of the image API, whatever the body is, and it says
+/// which those are.
 pub(super) async fn patch(
     Call { core, caller, .. }: Call,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    Body(body): Body<Value>,
+    request: Request,
 ) -> Answer<Response> {
-    let Some(media_type) = media_type(&headers) else { return Ok(unsupported()) };
+    let Some(media_type) = media_type(request.headers()) else { return Ok(unsupported()) };
+    let Body(body) = Body::<Value>::from_request(request, &()).await?;
     let operations =
         json_patch::parse(media_type, &body).map_err(|problem| Error::bad_request("Invalid", problem))?;
     if operations.is_empty() {
-        return Ok(Json(view(image::get(&core, &caller, &id).await?)).into_response());
+        return Ok(Json(view(&caller, image::get(&core, &caller, &id).await?)).into_response());
     }
     let changes = operations.into_iter().map(|operation| match operation {
         Operation::Add { name, value } => Change::Add { name, value },
@@ -48,7 +49,8 @@ pub(super) async fn patch(
         Operation::Replace { name, value } => Change::Replace { name, value },
         Operation::Remove { name } => Change::Remove { name },
     });
-    Ok(Json(view(image::update(&core, &caller, &id, changes.collect()).await?)).into_response())
+    let image = image::update(&core, &caller, &id, changes.collect()).await?;
+    Ok(Json(view(&caller, image)).into_response())
 }
 
 fn media_type(headers: &HeaderMap) -> Option<&'static str> {

@@ -93,7 +93,8 @@ pub(super) fn parse(pairs: &Pairs) -> Result<(ImageQuery, Option<MemberStatus>),
     let mut member_status = Some(MemberStatus::Accepted);
     for (name, value) in &pairs.0 {
         match name.as_str() {
-            "limit" | "marker" | "sort" | "sort_key" | "sort_dir" | "tag" => {}
+            // No list has what was deleted, whatever is asked.
+            "limit" | "marker" | "sort" | "sort_key" | "sort_dir" | "tag" | "deleted" => {}
             "visibility" if value == "all" => query.visibility = VisibilityFilter::All,
             "visibility" => {
                 let problem = || refused(format!("Invalid visibility value: {value}"));
@@ -144,27 +145,36 @@ fn one_of(value: &str) -> Result<Vec<String>, Error> {
     match value.split_once(':') {
         None => Ok(vec![value.to_owned()]),
         Some(("eq", value)) => Ok(vec![value.to_owned()]),
-        Some(("in", list)) => listed(list)
-            .ok_or_else(|| refused(format!("Invalid filter value {list}. The quote is not closed."))),
+        Some(("in", list)) => {
+            listed(list).map_err(|problem| refused(format!("Invalid filter value {list}. {problem}")))
+        }
         Some((operator, _)) => Err(refused(format!("Unable to filter by unknown operator '{operator}'."))),
     }
 }
 
-/// Values between commas; one in double quotes may hold commas, and quotes after a backslash. `None` when a quote
-/// has no partner.
-fn listed(list: &str) -> Option<Vec<String>> {
+/// Values between commas; one in double quotes may hold commas, and quotes after a backslash. The error says which
+/// quote is out of place.
+fn listed(list: &str) -> Result<Vec<String>, &'static str> {
+    const OPEN: &str = "The quote is not closed.";
     let (mut values, mut value, mut quoted) = (Vec::new(), String::new(), false);
-    let mut characters = list.chars();
+    let mut characters = list.chars().peekable();
     while let Some(character) = characters.next() {
         match character {
-            '"' => quoted = !quoted,
-            '\\' if quoted => value.push(characters.next()?),
+            '"' if quoted => {
+                quoted = false;
+                if characters.peek().is_some_and(|next| *next != ',') {
+                    return Err("There is no comma after closing quotation mark.");
+                }
+            }
+            '"' if value.is_empty() => quoted = true,
+            '"' => return Err("There is no comma before opening quotation mark."),
+            '\\' if quoted => value.push(characters.next().ok_or(OPEN)?),
             ',' if !quoted => values.push(std::mem::take(&mut value)),
             other => value.push(other),
         }
     }
     values.push(value);
-    (!quoted).then_some(values)
+    if quoted { Err(OPEN) } else { Ok(values) }
 }
 
 fn boolean(name: &str, value: &str) -> Result<bool, Error> {
@@ -308,6 +318,10 @@ mod tests {
         let query = parse(&pairs).unwrap().0;
         assert_eq!(query.one_of["name"], ["a,b", "c"]);
         assert_eq!(query.one_of["status"], ["active"]);
+        let pairs = Pairs::parse("name=in:a,%22b%5C%22,c%22&deleted=true");
+        let query = parse(&pairs).unwrap().0;
+        assert_eq!(query.one_of["name"], ["a", "b\",c"]);
+        assert!(query.properties.is_empty(), "no property is called deleted");
     }
 
     #[test]
@@ -330,6 +344,8 @@ mod tests {
             "changes-since=2026-01-01T00:00:00Z",
             "name=like:x",
             "name=in:%22open",
+            "name=in:%22a%22b",
+            "name=in:a%22b%22",
             "created_at=gte:yesterday",
             "created_at=about:2026-01-01T00:00:00Z",
             "size_min=big",

@@ -11,15 +11,15 @@ use updraft_wire::image::metadef::{
     AssociationBody, ObjectBody, TagBody, TagsBody, check_name, check_property,
 };
 
-use super::{invalid, properties, read, view};
-use crate::http::{Answer, Body, Call};
+use super::{invalid, properties, read, view, without_nulls};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::image::images::query::{DEFAULT_PAGE, MAX_PAGE, Pairs};
 
 type Made = (StatusCode, Json<Value>);
 type Named = Path<(String, String)>;
 
 fn object(body: Value) -> Result<NewItem, Error> {
-    let body: ObjectBody = read(body)?;
+    let body: ObjectBody = read(without_nulls(body)?)?;
     body.check().map_err(|problem| invalid(&problem))?;
     Ok(NewItem { kind: ItemKind::Object, name: body.name.clone(), body: json!(body) })
 }
@@ -64,6 +64,31 @@ async fn remove_all(call: Call, namespace: &str, kind: ItemKind) -> Answer<Statu
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Whether the oldest come first; 400 for what is no direction.
+fn ascending(pairs: &Pairs) -> Result<bool, Error> {
+    match pairs.one("sort_dir") {
+        None | Some("desc") => Ok(false),
+        Some("asc") => Ok(true),
+        Some(other) => Err(Error::bad_request("Invalid", format!("Invalid sort direction: {other}"))),
+    }
+}
+
+/// In the order that is asked for; unless it is, the newest first.
+fn sorted(mut items: Vec<Item>, pairs: &Pairs) -> Result<Vec<Item>, Error> {
+    let ascending = ascending(pairs)?;
+    match pairs.one("sort_key") {
+        Some("name") => items.sort_by(|one, other| one.name.cmp(&other.name)),
+        Some("updated_at") => {
+            items.sort_by(|one, other| (one.updated_at, &one.name).cmp(&(other.updated_at, &other.name)));
+        }
+        _ => items.sort_by(|one, other| (one.created_at, &one.name).cmp(&(other.created_at, &other.name))),
+    }
+    if !ascending {
+        items.reverse();
+    }
+    Ok(items)
+}
+
 /// `limit` and `marker`, which is the name of the last one seen.
 fn page(items: Vec<Item>, pairs: &Pairs) -> Result<Vec<Item>, Error> {
     let limit: usize = pairs.one("limit").map_or(Ok(DEFAULT_PAGE), |text| {
@@ -85,6 +110,10 @@ pub(super) async fn list_objects(
     RawQuery(text): RawQuery,
 ) -> Answer<Json<Value>> {
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
+    ascending(&pairs)?;
+    if pairs.one("limit") == Some("0") {
+        return Err(Error::bad_request("Invalid", "limit param must be positive").into());
+    }
     let items = metadef::list_items(&core, &caller, &namespace, ItemKind::Object).await?;
     let objects: Vec<Value> = page(items, &pairs)?.iter().map(view).collect();
     let first = pairs.url_of(&format!("/v2/metadefs/namespaces/{namespace}/objects"), None);
@@ -111,7 +140,7 @@ pub(super) async fn update_object(
     change(call, named, object(body)?).await
 }
 
-pub(super) async fn delete_object(call: Call, Path(named): Named) -> Answer<StatusCode> {
+pub(super) async fn delete_object(call: Call, Path(named): Named, _: NoBody) -> Answer<StatusCode> {
     remove(call, named, ItemKind::Object).await
 }
 
@@ -119,20 +148,12 @@ pub(super) async fn delete_objects(call: Call, Path(namespace): Path<String>) ->
     remove_all(call, &namespace, ItemKind::Object).await
 }
 
-/// With `resource_type`, names are as that type's association prefixes them.
 pub(super) async fn list_properties(
     Call { core, caller, .. }: Call,
     Path(namespace): Path<String>,
-    RawQuery(text): RawQuery,
 ) -> Answer<Json<Value>> {
-    let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
     let items = metadef::list_items(&core, &caller, &namespace, ItemKind::Property).await?;
-    let prefix = match pairs.one("resource_type") {
-        Some(resource_type) => metadef::prefix(&core, &caller, &namespace, resource_type).await?,
-        None => String::new(),
-    };
-    let named = properties(&items).into_iter().map(|(name, value)| (format!("{prefix}{name}"), value));
-    Ok(Json(json!({"properties": named.collect::<serde_json::Map<_, _>>()})))
+    Ok(Json(json!({"properties": properties(&items)})))
 }
 
 pub(super) async fn create_property(
@@ -143,24 +164,24 @@ pub(super) async fn create_property(
     make(call, &namespace, property(body)?).await
 }
 
-/// With `resource_type`, the name in the path has that type's prefix; 404 when it has not.
+/// With `resource_type`, the name in the path has that type's prefix, and the answer has it without; 404 when the path
+/// has not, or the type none.
 pub(super) async fn show_property(
     call: Call,
     Path((namespace, name)): Named,
     RawQuery(text): RawQuery,
 ) -> Answer<Json<Value>> {
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
-    let Some(resource_type) = pairs.one("resource_type") else {
+    let Some(resource_type) = pairs.one("resource_type").filter(|name| !name.is_empty()) else {
         return show(call, (namespace, name), ItemKind::Property).await;
     };
     let prefix = metadef::prefix(&call.core, &call.caller, &namespace, resource_type).await?;
-    let Some(own) = name.strip_prefix(&prefix).map(str::to_owned) else {
+    let own = name.strip_prefix(&prefix).filter(|_| !prefix.is_empty()).map(str::to_owned);
+    let Some(own) = own else {
         let message = format!("Property {name} does not start with the prefix '{prefix}'.");
         return Err(Error::not_found("NotFound", message).into());
     };
-    let mut shown = show(call, (namespace, own), ItemKind::Property).await?;
-    shown.0["name"] = json!(name);
-    Ok(shown)
+    show(call, (namespace, own), ItemKind::Property).await
 }
 
 pub(super) async fn update_property(
@@ -186,7 +207,8 @@ pub(super) async fn list_tags(
 ) -> Answer<Json<Value>> {
     let pairs = Pairs::parse(text.as_deref().unwrap_or_default());
     let items = metadef::list_items(&core, &caller, &namespace, ItemKind::Tag).await?;
-    let tags: Vec<Value> = page(items, &pairs)?.into_iter().map(|tag| json!({"name": tag.name})).collect();
+    let tags: Vec<Value> =
+        page(sorted(items, &pairs)?, &pairs)?.into_iter().map(|tag| json!({"name": tag.name})).collect();
     let first = pairs.url_of(&format!("/v2/metadefs/namespaces/{namespace}/tags"), None);
     Ok(Json(json!({"tags": tags, "first": first, "schema": "/v2/schemas/metadefs/tags"})))
 }
@@ -210,7 +232,7 @@ pub(super) async fn create_tags(
     Ok((StatusCode::CREATED, Json(json!(body))))
 }
 
-pub(super) async fn create_tag(call: Call, Path((namespace, name)): Named) -> Answer<Made> {
+pub(super) async fn create_tag(call: Call, Path((namespace, name)): Named, _: NoBody) -> Answer<Made> {
     make(call, &namespace, tag(name)?).await
 }
 
@@ -227,7 +249,7 @@ pub(super) async fn update_tag(
     change(call, named, tag(body.name)?).await
 }
 
-pub(super) async fn delete_tag(call: Call, Path(named): Named) -> Answer<StatusCode> {
+pub(super) async fn delete_tag(call: Call, Path(named): Named, _: NoBody) -> Answer<StatusCode> {
     remove(call, named, ItemKind::Tag).await
 }
 
@@ -260,12 +282,12 @@ pub(super) async fn associate(
     Path(namespace): Path<String>,
     Body(body): Body<Value>,
 ) -> Answer<Made> {
-    let body: AssociationBody = read(body)?;
-    check_name(&body.name).map_err(|problem| invalid(&problem))?;
+    let body: AssociationBody = read(without_nulls(body)?)?;
+    body.check().map_err(|problem| invalid(&problem))?;
     let new = NewItem { kind: ItemKind::ResourceType, name: body.name.clone(), body: json!(body) };
     make(call, &namespace, new).await
 }
 
-pub(super) async fn dissociate(call: Call, Path(named): Named) -> Answer<StatusCode> {
+pub(super) async fn dissociate(call: Call, Path(named): Named, _: NoBody) -> Answer<StatusCode> {
     remove(call, named, ItemKind::ResourceType).await
 }

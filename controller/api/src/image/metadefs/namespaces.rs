@@ -7,8 +7,8 @@ use updraft_core::image::metadef::{self, NamespaceFields, NamespaceQuery};
 use updraft_model::image::metadef::{Item, ItemKind, Namespace};
 use updraft_wire::image::metadef::{NamespaceBody, NamespaceList, NamespaceView, NamespaceVisibility};
 
-use super::{invalid, of_kind, prefix, properties, read};
-use crate::http::{Answer, Body, Call};
+use super::{invalid, of_kind, prefix, properties, read, without_nulls};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::image::images::query::{DEFAULT_PAGE, MAX_PAGE, Pairs};
 
 const PATH: &str = "/v2/metadefs/namespaces";
@@ -75,7 +75,7 @@ fn query(pairs: &Pairs) -> Result<NamespaceQuery, Error> {
 }
 
 fn checked(body: Value) -> Result<NamespaceBody, Error> {
-    let body: NamespaceBody = read(body)?;
+    let body: NamespaceBody = read(without_nulls(body)?)?;
     body.check().map_err(|problem| invalid(&problem))?;
     Ok(body)
 }
@@ -92,14 +92,14 @@ fn fields(body: &NamespaceBody) -> NamespaceFields {
 }
 
 pub(super) async fn create(
-    Call { core, caller, .. }: Call,
+    Call { core, caller, endpoint }: Call,
     Body(body): Body<Value>,
 ) -> Answer<(StatusCode, HeaderMap, Json<NamespaceView>)> {
     let body = checked(body)?;
     let fields = fields(&body);
     let (namespace, items) = metadef::create(&core, &caller, fields, metadef::contents(body)).await?;
     let mut headers = HeaderMap::new();
-    if let Ok(location) = HeaderValue::from_str(&format!("{PATH}/{}", namespace.namespace)) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{endpoint}/image{PATH}/{}", namespace.namespace)) {
         headers.insert(header::LOCATION, location);
     }
     Ok((StatusCode::CREATED, headers, Json(view(namespace, &items))))
@@ -142,7 +142,11 @@ pub(super) async fn update(
     Ok(Json(view(metadef::update(&core, &caller, &name, fields).await?, &[])))
 }
 
-pub(super) async fn delete(Call { core, caller, .. }: Call, Path(name): Path<String>) -> Answer<StatusCode> {
+pub(super) async fn delete(
+    Call { core, caller, .. }: Call,
+    Path(name): Path<String>,
+    _: NoBody,
+) -> Answer<StatusCode> {
     metadef::delete(&core, &caller, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

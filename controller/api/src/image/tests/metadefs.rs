@@ -24,7 +24,7 @@ async fn a_namespace_is_made_whole_and_read_back() {
     let made = cloud.post(ROOT, &admin, namespace()).await;
     assert_eq!(
         (made.status, made.header("location")),
-        (StatusCode::CREATED, "/v2/metadefs/namespaces/OS::Test")
+        (StatusCode::CREATED, "http://cloud.test:5000/image/v2/metadefs/namespaces/OS::Test")
     );
     assert_eq!(cloud.post(ROOT, &admin, namespace()).await.status, StatusCode::CONFLICT);
     let path = format!("{ROOT}/OS::Test");
@@ -177,6 +177,71 @@ async fn items_come_change_and_go() {
 }
 
 #[tokio::test]
+async fn properties_go_by_a_types_prefix_and_are_answered_without() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    let mut body = namespace();
+    body["resource_type_associations"] = json!([{"name": "T", "prefix": "hw_"}, {"name": "Bare"}]);
+    cloud.post(ROOT, &admin, body).await;
+    let properties = format!("{ROOT}/OS::Test/properties");
+    let shown = cloud.get(&format!("{properties}/hw_bus?resource_type=T"), &admin).await;
+    assert_eq!((shown.status, shown.text("/name")), (StatusCode::OK, "bus".into()));
+    for odd in ["bus?resource_type=T", "bus?resource_type=Bare", "bus?resource_type=Unknown"] {
+        let status = cloud.get(&format!("{properties}/{odd}"), &admin).await.status;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{odd}");
+    }
+    assert_eq!(cloud.get(&format!("{properties}/bus?resource_type="), &admin).await.status, StatusCode::OK);
+    let list = cloud.get(&format!("{properties}?resource_type=T"), &admin).await.json();
+    assert!(list["properties"].get("bus").is_some(), "{list}");
+}
+
+#[tokio::test]
+async fn nulls_and_long_prefixes_are_refused() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    for key in ["visibility", "display_name", "protected"] {
+        let refused = cloud.post(ROOT, &admin, json!({"namespace": "n", key: null})).await.status;
+        assert_eq!(refused, StatusCode::BAD_REQUEST, "{key}");
+    }
+    cloud.post(ROOT, &admin, json!({"namespace": "n"})).await;
+    let types = format!("{ROOT}/n/resource_types");
+    for body in [
+        json!({"name": "T", "prefix": null}),
+        json!({"name": "T", "prefix": "x".repeat(81)}),
+        json!({"name": "T", "properties_target": "x".repeat(81)}),
+    ] {
+        assert_eq!(cloud.post(&types, &admin, body.clone()).await.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    let object = json!({"name": "o", "description": null});
+    let refused = cloud.post(&format!("{ROOT}/n/objects"), &admin, object).await.status;
+    assert_eq!(refused, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn tags_are_listed_in_the_order_that_is_asked_for() {
+    let cloud = TestCloud::start().await;
+    let admin = cloud.admin().await;
+    cloud.post(ROOT, &admin, json!({"namespace": "n"})).await;
+    let tags = format!("{ROOT}/n/tags");
+    for name in ["b", "c", "a"] {
+        cloud.post(&format!("{tags}/{name}"), &admin, Value::Null).await;
+    }
+    let names = async |query: &str| {
+        let list = cloud.get(&format!("{tags}?{query}"), &admin).await.json();
+        let list = list["tags"].as_array().unwrap().clone();
+        list.iter().map(|tag| tag["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("sort_key=name&sort_dir=asc").await, ["a", "b", "c"]);
+    assert_eq!(names("sort_key=name").await, ["c", "b", "a"]);
+    assert_eq!(names("sort_key=name&sort_dir=asc&limit=1&marker=a").await, ["b"]);
+    assert_eq!(names("").await, ["a", "c", "b"], "the newest first");
+    for odd in ["tags?sort_dir=up", "objects?sort_dir=up", "objects?limit=0"] {
+        let status = cloud.get(&format!("{ROOT}/n/{odd}"), &admin).await.status;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn schemas_of_everything_are_served() {
     let cloud = TestCloud::start().await;
     let (_, _, token) = cloud.tenant("alice", "reader").await;
@@ -200,6 +265,11 @@ async fn schemas_of_everything_are_served() {
     ] {
         let schema = cloud.get(&format!("/image/v2/schemas/{name}"), &token).await;
         assert_eq!(schema.status, StatusCode::OK, "{name}");
-        assert!(schema.json()["properties"].is_object(), "{name}");
+        let schema = schema.json();
+        assert!(schema["properties"].is_object(), "{name}");
+        for reference in schema.to_string().split("\"$ref\":\"#").skip(1) {
+            let pointer = reference.split('"').next().unwrap();
+            assert!(schema.pointer(pointer).is_some(), "{name}: nothing is at {pointer}");
+        }
     }
 }

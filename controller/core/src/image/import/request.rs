@@ -1,3 +1,5 @@
+//! Asking for an import: everything that can be refused at once is; what is left becomes a task for [`super::work`].
+
 use serde_json::{Value, json};
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;

@@ -1,3 +1,6 @@
+//! Taking up an import: it is leased, its data fetched or read beside any transaction, scanned, and then made the
+//! image's, step by step, each step's outcome written only while the lease still holds.
+
 use std::time::Duration;
 
 use futures_util::StreamExt;

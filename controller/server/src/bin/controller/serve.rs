@@ -1,3 +1,5 @@
+//! The controller's life: open the store, take up duties and tasks, answer requests, and stop without losing any.
+
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
