@@ -10,7 +10,7 @@ use updraft_wire::network::{CreateFloatingIp, FloatingIpView, PortDetails, Updat
 use super::answer::{Names, Shown, standard, text};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "floatingip", many: "floatingips" };
@@ -88,7 +88,7 @@ async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body
     NAMES.shown(view(&call, detail), &ListQuery::default())
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     floating_ip::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,7 @@ use updraft_wire::network::{CreateNetwork, NetworkView, Provider, UpdateNetwork}
 use super::answer::{Names, Shown, standard};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "network", many: "networks" };
@@ -80,7 +80,7 @@ async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body
     NAMES.shown(view(&call, network), &ListQuery::default())
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     network::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,7 +14,7 @@ use updraft_wire::network::{
 use super::answer::{Names, Shown, fixed_ips, standard};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "port", many: "ports" };
@@ -132,7 +132,7 @@ async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body
     NAMES.shown(view_one(&call, port).await?, &ListQuery::default())
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     port::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

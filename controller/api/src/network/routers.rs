@@ -15,7 +15,7 @@ use super::answer::{Names, Shown, fixed_ips, standard};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
 use super::subnets::routes_view;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get, put};
 
 const NAMES: Names = Names { one: "router", many: "routers" };
@@ -98,7 +98,7 @@ async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body
     NAMES.shown(view(&call, router), &ListQuery::default())
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     router::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,7 +10,7 @@ use updraft_wire::network::{CreateRule, RuleView};
 use super::answer::{Names, untagged};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "security_group_rule", many: "security_group_rules" };
@@ -69,7 +69,7 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(rule::get(&call.core, &call.caller, &id).await?), &query)
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     rule::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,7 @@ use updraft_wire::network::{CreateSubnet, PoolFields, RouteFields, SubnetView, U
 use super::answer::{Names, Shown, standard, text};
 use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "subnet", many: "subnets" };
@@ -96,7 +96,7 @@ async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body
     NAMES.shown(view_one(&call, subnet).await?, &ListQuery::default())
 }
 
-async fn delete(call: Call, if_match: IfMatch, Path(id): Path<String>) -> Answer<StatusCode> {
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
     subnet::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

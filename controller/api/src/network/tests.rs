@@ -150,6 +150,13 @@ async fn a_network_from_birth_to_death() {
     let port = net.port(id).await;
     assert_eq!(refusal(&net.delete(&path).await), (409, "NetworkInUse".into()));
     assert_eq!(net.delete(&format!("ports/{port}")).await.status, StatusCode::NO_CONTENT);
+    let with_body = Request::delete(format!("/network/v2.0/{path}"))
+        .header("host", "cloud.test:5000")
+        .header("x-auth-token", &net.token)
+        .header("content-length", "2")
+        .body(Body::from("{}"))
+        .unwrap();
+    assert_eq!(refusal(&net.cloud.send(with_body).await), (400, "HTTPBadRequest".into()));
     let gone = net.delete(&path).await;
     assert_eq!((gone.status, gone.bytes.len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(refusal(&net.get(&path).await), (404, "NetworkNotFound".into()));
@@ -289,6 +296,10 @@ async fn a_change_may_be_bound_to_the_revision_that_was_seen() {
     let net = Net::start().await;
     let id = net.network("lan").await;
     let send = |method: Method, condition: &str| {
+        let body = match method {
+            Method::DELETE => Body::empty(),
+            _ => Body::from(json!({"network": {"name": "wan"}}).to_string()),
+        };
         let request = Request::builder()
             .method(method)
             .uri(format!("/network/v2.0/networks/{id}"))
@@ -296,7 +307,7 @@ async fn a_change_may_be_bound_to_the_revision_that_was_seen() {
             .header("x-auth-token", &net.token)
             .header("content-type", "application/json")
             .header("if-match", condition)
-            .body(Body::from(json!({"network": {"name": "wan"}}).to_string()))
+            .body(body)
             .unwrap();
         net.cloud.send(request)
     };
