@@ -134,7 +134,9 @@ fn nova(status: StatusCode, error: &Error) -> Value {
 }
 
 fn neutron(error: &Error) -> Value {
-    json!({"NeutronError": {"type": error.code, "message": error.message, "detail": ""}})
+    // Neutron has no word of its own for JSON that does not parse.
+    let kind = if error.code == "ValidationError" { "HTTPBadRequest" } else { error.code };
+    json!({"NeutronError": {"type": kind, "message": error.message, "detail": ""}})
 }
 
 fn json_response(status: StatusCode, value: &Value) -> Response {

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use updraft_core::Error;
 use updraft_model::network::{FixedIp, Standard};
-use updraft_wire::network::{FixedIpView, Items, StandardView, read_items, read_one};
+use updraft_wire::network::{FixedIpView, Invalid, Items, StandardView, UntaggedView, read_items, read_one};
 
 use super::list::ListQuery;
 use crate::http::{Answer, Fault};
@@ -89,6 +89,7 @@ impl Names {
         query: &ListQuery,
         url: &str,
     ) -> Answer {
+        query.check(self.many)?;
         let objects = views.map(|view| to_object(&view)).collect::<Answer<Vec<_>>>()?;
         let page = query.page(objects, url)?;
         let mut body = Map::new();
@@ -100,8 +101,8 @@ impl Names {
     }
 }
 
-fn invalid(message: String) -> Fault {
-    Error::bad_request("HTTPBadRequest", message).into()
+fn invalid(refusal: Invalid) -> Fault {
+    Error::bad_request(refusal.code, refusal.message).into()
 }
 
 fn wrap(key: &str, value: Value) -> Value {
@@ -117,9 +118,12 @@ fn to_object<V: Serialize>(view: &V) -> Answer<Map<String, Value>> {
 }
 
 pub(super) fn standard(standard: &Standard) -> StandardView {
-    StandardView {
+    StandardView { tags: standard.tags.clone(), untagged: untagged(standard) }
+}
+
+pub(super) fn untagged(standard: &Standard) -> UntaggedView {
+    UntaggedView {
         description: standard.description.clone(),
-        tags: standard.tags.clone(),
         created_at: standard.created_at.seconds_z(),
         updated_at: standard.updated_at.seconds_z(),
         revision_number: standard.revision,

@@ -9,7 +9,7 @@ use crate::http::{Answer, Call};
 use crate::routes::{Routes, get};
 
 /// (alias, name, description). The names are Neutron's: clients look extensions up by them as well.
-const EXTENSIONS: [(&str, &str, &str); 29] = [
+const EXTENSIONS: [(&str, &str, &str); 31] = [
     ("agent", "agent", "The hosts of the cloud, as agents."),
     ("allowed-address-pairs", "Allowed Address Pairs", "Further source addresses of a port."),
     ("availability_zone", "Availability Zone", "The one availability zone."),
@@ -20,6 +20,7 @@ const EXTENSIONS: [(&str, &str, &str); 29] = [
     ("external-net", "Neutron external network", "Networks that the uplink carries."),
     ("extraroute", "Neutron Extra Route", "Static routes of routers."),
     ("extraroute-atomic", "Atomically add/remove extra routes", "Static routes one by one."),
+    ("filter-validation", "Filter parameters validation", "Lists refuse filters that are none."),
     ("fip-port-details", "Floating IP Port Details Extension", "A floating IP shows its port."),
     ("net-mtu", "Network MTU", "Networks show their MTU."),
     ("net-mtu-writable", "Network MTU (writable)", "Networks' MTU can be set."),
@@ -29,6 +30,11 @@ const EXTENSIONS: [(&str, &str, &str); 29] = [
     ("provider", "Provider Network", "How networks are made, for administrators."),
     ("quota_details", "Quota details management support", "Quotas with usage."),
     ("quotas", "Quota management support", "Quotas of projects."),
+    (
+        "revision-if-match",
+        "If-Match constraints based on revision_number",
+        "Changes of a resource that has not changed since.",
+    ),
     ("router", "Neutron L3 Router", "Routers and floating IPs."),
     ("security-group", "security-group", "Security groups and their rules."),
     (

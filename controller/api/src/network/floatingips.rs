@@ -8,8 +8,9 @@ use updraft_model::network::Port;
 use updraft_wire::network::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
 
 use super::answer::{Names, Shown, standard, text};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "floatingip", many: "floatingips" };
@@ -82,12 +83,12 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(&call, floating_ip::get(&call.core, &call.caller, &id).await?), &query)
 }
 
-async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
-    let detail = floating_ip::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let detail = floating_ip::update(&call.core, &call.caller, if_match.aim(id), NAMES.item(body)?).await?;
     NAMES.shown(view(&call, detail), &ListQuery::default())
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    floating_ip::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    floating_ip::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

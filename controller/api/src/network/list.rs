@@ -11,8 +11,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use serde_json::{Map, Value, json};
 use updraft_core::Error;
+use updraft_wire::network::boolean;
 
-use crate::http::Answer;
+use super::filters;
+use crate::http::{Answer, Fault};
 use crate::routes::{Reads, Shape};
 
 /// Items in one answer; more come by following the link.
@@ -27,6 +29,8 @@ pub(super) struct ListQuery {
     fields: Vec<String>,
     /// (attribute, whether descending)
     sort: Vec<(String, bool)>,
+    /// As they were said, one for each of `sort`.
+    directions: Vec<String>,
     limit: Option<String>,
     marker: Option<String>,
     page_reverse: bool,
@@ -59,23 +63,43 @@ impl ListQuery {
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(query.as_bytes()).map(|(key, value)| (key.into(), value.into())).collect();
         let mut parsed = Self::default();
-        let mut directions = Vec::new();
         for (key, value) in &pairs {
             match key.as_str() {
                 "fields" => parsed.fields.push(value.clone()),
                 "sort_key" => parsed.sort.push((value.clone(), false)),
-                "sort_dir" => directions.push(value == "desc"),
+                "sort_dir" => parsed.directions.push(value.clone()),
                 "limit" => parsed.limit = Some(value.clone()),
                 "marker" => parsed.marker = Some(value.clone()),
                 "page_reverse" => parsed.page_reverse = value.eq_ignore_ascii_case("true"),
                 _ => parsed.filters.entry(key.clone()).or_default().push(value.clone()),
             }
         }
-        for ((_, descending), wanted) in parsed.sort.iter_mut().zip(directions) {
-            *descending = wanted;
+        for ((_, descending), wanted) in parsed.sort.iter_mut().zip(&parsed.directions) {
+            *descending = wanted == "desc";
         }
         parsed.pairs = pairs;
         parsed
+    }
+
+    /// Refuses what the collection cannot be filtered or sorted by.
+    pub fn check(&self, collection: &str) -> Answer<()> {
+        let known = filters::of(collection);
+        refuse_all(
+            self.filters.keys().filter(|key| !known.is_filter(key)),
+            "is invalid attribute for filtering",
+        )?;
+        for (key, values) in &self.filters {
+            for value in values {
+                filters::check_value(key, value)?;
+            }
+        }
+        if self.sort.len() != self.directions.len() {
+            return Err(refused("The number of sort_keys and sort_dirs must be same"));
+        }
+        let keys = self.sort.iter().map(|(key, _)| key).filter(|key| !known.is_sort_key(key));
+        refuse_all(keys, "is invalid attribute for sort_keys")?;
+        let directions = self.directions.iter().filter(|wanted| !matches!(wanted.as_str(), "asc" | "desc"));
+        refuse_all(directions, "is invalid value for sort_dirs, valid value is 'asc' and 'desc'")
     }
 
     /// The values that `key` is filtered by, if it is.
@@ -133,8 +157,9 @@ impl ListQuery {
             Ok(0) => Ok(MAX_PAGE),
             Ok(limit) => Ok(limit.min(MAX_PAGE)),
             Err(_) => {
-                let message = format!("Limit must be an integer 0 or greater and not '{text}'");
-                Err(Error::bad_request("HTTPBadRequest", message).into())
+                let message =
+                    format!("Bad limit request: Limit must be an integer 0 or greater and not '{text}'.");
+                Err(Error::bad_request("BadRequest", message).into())
             }
         }
     }
@@ -157,6 +182,16 @@ impl ListQuery {
         }
         json!({"rel": rel, "href": format!("{url}?{}", query.finish())})
     }
+}
+
+fn refused(message: impl Into<String>) -> Fault {
+    Error::bad_request("HTTPBadRequest", message).into()
+}
+
+/// Refuses a request that says any of these, naming them all.
+fn refuse_all<'a>(wrong: impl Iterator<Item = &'a String>, why: &str) -> Answer<()> {
+    let wrong: Vec<String> = wrong.map(|one| format!("'{one}'")).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(refused(format!("[{}] {why}", wrong.join(", ")))) }
 }
 
 fn position(items: &[Object], marker: &str) -> Answer<usize> {
@@ -186,8 +221,12 @@ fn spelling(value: &Value) -> String {
     }
 }
 
+/// What only some are shown; nobody else finds anything by it.
+const SHOWN_TO_SOME: [&str; 4] =
+    ["binding:host_id", "provider:network_type", "provider:physical_network", "provider:segmentation_id"];
+
 /// Whether the item is among what `key=value` (for any of the values) asks for. Attributes that the item does not
-/// show are no filters, as in Neutron.
+/// have are no filters.
 fn matches(item: &Object, key: &str, values: &[String]) -> bool {
     match key {
         "tags" => tag_lists(values).all(|tag| has_tag(item, tag)),
@@ -197,25 +236,17 @@ fn matches(item: &Object, key: &str, values: &[String]) -> bool {
         "changed_since" => values.iter().all(|since| changed_since(item, since)),
         "fixed_ips" => matches_fixed_ips(item, values),
         _ => match item.get(key) {
-            None => true,
+            None => !SHOWN_TO_SOME.contains(&key),
             Some(Value::Array(elements)) => {
                 values.iter().any(|wanted| elements.iter().any(|element| spelling(element) == *wanted))
             }
-            Some(Value::Bool(value)) => values.iter().any(|wanted| as_bool(wanted) == Some(*value)),
+            Some(Value::Bool(value)) => values.iter().any(|wanted| boolean(wanted) == Some(*value)),
             Some(Value::Null) => values.iter().any(|wanted| wanted.is_empty() || wanted == "null"),
             Some(value) if key == "mac_address" => {
                 values.iter().any(|wanted| wanted.eq_ignore_ascii_case(&spelling(value)))
             }
             Some(value) => values.iter().any(|wanted| *wanted == spelling(value)),
         },
-    }
-}
-
-fn as_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" => Some(true),
-        "false" | "0" => Some(false),
-        _ => None,
     }
 }
 
@@ -303,6 +334,32 @@ mod tests {
         ];
         for (query, expected) in cases {
             assert_eq!(ids(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_and_no_order_is_refused() {
+        let is_good = |query: &str| ListQuery::parse(query).check("ports").is_ok();
+        for good in [
+            "",
+            "name=web&device_owner=a&tags=red&fields=anything",
+            "fixed_ips=ip_address%3D10.0.0.5",
+            "admin_state_up=no",
+            "sort_key=name&sort_dir=asc&limit=1",
+        ] {
+            assert!(is_good(good), "{good}");
+        }
+        for bad in [
+            "no_such_attribute=1",
+            "NAME=web",
+            "dns_name=web",
+            "admin_state_up=perhaps",
+            "fixed_ips=10.0.0.5",
+            "sort_key=name",
+            "sort_key=name&sort_dir=up",
+            "sort_key=tags&sort_dir=asc",
+        ] {
+            assert!(!is_good(bad), "{bad}");
         }
     }
 

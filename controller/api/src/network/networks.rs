@@ -9,8 +9,9 @@ use updraft_model::network::Network;
 use updraft_wire::network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
 
 use super::answer::{Names, Shown, standard};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "network", many: "networks" };
@@ -74,12 +75,12 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(&call, network), &query)
 }
 
-async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
-    let network = network::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let network = network::update(&call.core, &call.caller, if_match.aim(id), NAMES.item(body)?).await?;
     NAMES.shown(view(&call, network), &ListQuery::default())
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    network::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    network::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,8 +12,9 @@ use updraft_wire::network::{
 };
 
 use super::answer::{Names, Shown, fixed_ips, standard};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "port", many: "ports" };
@@ -126,12 +127,12 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view_one(&call, port).await?, &query)
 }
 
-async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
-    let port = port::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let port = port::update(&call.core, &call.caller, if_match.aim(id), NAMES.item(body)?).await?;
     NAMES.shown(view_one(&call, port).await?, &ListQuery::default())
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    port::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    port::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

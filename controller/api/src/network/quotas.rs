@@ -41,9 +41,11 @@ async fn list(call: Call) -> Answer<Json<Value>> {
 
 /// `tenant` and `project` stand for the caller's own.
 async fn show(call: Call, Path(id): Path<String>) -> Answer<Json<Value>> {
-    if matches!(id.as_str(), "tenant" | "project") {
-        let project = call.caller.project_id.as_deref().unwrap_or_default();
-        return Ok(Json(json!({"tenant": {"tenant_id": project, "project_id": project}})));
+    let own = call.caller.project_id.as_deref().unwrap_or_default();
+    match id.as_str() {
+        "tenant" => return Ok(Json(json!({"tenant": {"tenant_id": own}}))),
+        "project" => return Ok(Json(json!({"project": {"project_id": own}}))),
+        _ => {}
     }
     Ok(Json(json!({"quota": quota::get(&call.core, &call.caller, &id).await?})))
 }
@@ -74,8 +76,12 @@ async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> 
         }
         let number = value.as_i64().or_else(|| value.as_str()?.parse().ok());
         let number = number.ok_or_else(|| {
-            let message = format!("Invalid input for {resource}. Reason: '{value}' is not an integer.");
-            Error::bad_request("HTTPBadRequest", message)
+            let value = if value.is_null() { "None".to_owned() } else { value.to_string() };
+            let value = value.trim_matches('"');
+            Error::bad_request(
+                "InvalidInput",
+                format!("Invalid input for operation: '{value}' is not an integer."),
+            )
         })?;
         change.insert(resource, number);
     }

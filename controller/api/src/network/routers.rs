@@ -12,9 +12,10 @@ use updraft_wire::network::{
 };
 
 use super::answer::{Names, Shown, fixed_ips, standard};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
 use super::subnets::routes_view;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get, put};
 
 const NAMES: Names = Names { one: "router", many: "routers" };
@@ -92,13 +93,13 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(&call, router::get(&call.core, &call.caller, &id).await?), &query)
 }
 
-async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
-    let router = router::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let router = router::update(&call.core, &call.caller, if_match.aim(id), NAMES.item(body)?).await?;
     NAMES.shown(view(&call, router), &ListQuery::default())
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    router::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    router::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -7,9 +7,10 @@ use updraft_core::network::rule::{self, RuleFilter};
 use updraft_model::network::{RemotePeer, SecurityGroupRule};
 use updraft_wire::network::{CreateRule, RuleView};
 
-use super::answer::{Names, standard};
+use super::answer::{Names, untagged};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "security_group_rule", many: "security_group_rules" };
@@ -30,7 +31,7 @@ pub(super) fn view(rule: SecurityGroupRule) -> RuleView {
         RemotePeer::Group(group) => (None, Some(group)),
     };
     RuleView {
-        standard: standard(&rule.standard),
+        standard: untagged(&rule.standard),
         id: rule.id,
         tenant_id: rule.project_id.clone(),
         project_id: rule.project_id,
@@ -68,7 +69,7 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view(rule::get(&call.core, &call.caller, &id).await?), &query)
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    rule::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    rule::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,8 +9,9 @@ use updraft_model::network::{AllocationPool, HostRoute, Ipv6Mode, Subnet};
 use updraft_wire::network::{CreateSubnet, PoolFields, RouteFields, SubnetView, UpdateSubnet};
 
 use super::answer::{Names, Shown, standard, text};
+use super::if_match::IfMatch;
 use super::list::ListQuery;
-use crate::http::{Answer, Body, Call};
+use crate::http::{Answer, Body, Call, NoBody};
 use crate::routes::{Routes, get};
 
 const NAMES: Names = Names { one: "subnet", many: "subnets" };
@@ -90,12 +91,12 @@ async fn show(call: Call, query: ListQuery, Path(id): Path<String>) -> Answer {
     NAMES.shown(view_one(&call, subnet).await?, &query)
 }
 
-async fn update(call: Call, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
-    let subnet = subnet::update(&call.core, &call.caller, &id, NAMES.item(body)?).await?;
+async fn update(call: Call, if_match: IfMatch, Path(id): Path<String>, Body(body): Body<Value>) -> Answer {
+    let subnet = subnet::update(&call.core, &call.caller, if_match.aim(id), NAMES.item(body)?).await?;
     NAMES.shown(view_one(&call, subnet).await?, &ListQuery::default())
 }
 
-async fn delete(call: Call, Path(id): Path<String>) -> Answer<StatusCode> {
-    subnet::delete(&call.core, &call.caller, &id).await?;
+async fn delete(call: Call, if_match: IfMatch, _: NoBody, Path(id): Path<String>) -> Answer<StatusCode> {
+    subnet::delete(&call.core, &call.caller, if_match.aim(id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,10 +7,14 @@ mod routers;
 mod rules;
 mod subnets;
 
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 
 use crate::test_cloud::{Reply, TestCloud};
+
+/// An id that nothing has.
+pub(super) const NOWHERE: &str = "00000000-0000-4000-8000-000000000000";
 
 /// A cloud with an administrator and one tenant.
 pub(super) struct Net {
@@ -146,6 +150,13 @@ async fn a_network_from_birth_to_death() {
     let port = net.port(id).await;
     assert_eq!(refusal(&net.delete(&path).await), (409, "NetworkInUse".into()));
     assert_eq!(net.delete(&format!("ports/{port}")).await.status, StatusCode::NO_CONTENT);
+    let with_body = Request::delete(format!("/network/v2.0/{path}"))
+        .header("host", "cloud.test:5000")
+        .header("x-auth-token", &net.token)
+        .header("content-length", "2")
+        .body(Body::from("{}"))
+        .unwrap();
+    assert_eq!(refusal(&net.cloud.send(with_body).await), (400, "HTTPBadRequest".into()));
     let gone = net.delete(&path).await;
     assert_eq!((gone.status, gone.bytes.len()), (StatusCode::NO_CONTENT, 0));
     assert_eq!(refusal(&net.get(&path).await), (404, "NetworkNotFound".into()));
@@ -165,7 +176,7 @@ async fn lists() {
     let sorted = ids(&net.get("networks?sort_key=name&sort_dir=desc").await, "networks");
     assert_eq!(sorted, [all[2].clone(), all[1].clone(), all[0].clone()]);
     let mut seen = Vec::new();
-    let mut path = "networks?limit=2&sort_key=name".to_owned();
+    let mut path = "networks?limit=2&sort_key=name&sort_dir=asc".to_owned();
     for _ in 0..5 {
         let page = net.get(&path).await;
         seen.extend(ids(&page, "networks"));
@@ -233,6 +244,12 @@ async fn quotas() {
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "one is in use");
     let forced = json!({"quota": {"network": 0, "force": true}});
     assert_eq!(net.cloud.call(Method::PUT, &url, &net.admin, forced).await.status, StatusCode::OK);
+    for (limit, kind) in [(json!("many"), "InvalidInput"), (json!(1_i64 << 31), "HTTPBadRequest")] {
+        let body = json!({"quota": {"network": limit}});
+        let refused = net.cloud.call(Method::PUT, &url, &net.admin, body).await;
+        assert_eq!(refusal(&refused), (400, kind.into()));
+    }
+    assert_eq!(net.get("quotas/project").await.json(), json!({"project": {"project_id": net.project}}));
     let bad = net.cloud.call(Method::PUT, &url, &net.admin, json!({"quota": {"bananas": 1}})).await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
     assert_eq!(net.cloud.delete(&url, &net.admin).await.status, StatusCode::NO_CONTENT);
@@ -265,6 +282,41 @@ async fn tags() {
     assert_eq!(refusal(&net.delete(&format!("{path}/x")).await), (404, "TagNotFound".into()));
     assert_eq!(net.get(&path).await.json(), json!({"tags": ["y", "z"]}));
     assert_eq!(ids(&net.get("networks?tags=y,z").await, "networks"), [network]);
+    let wrong = (400, "InvalidInput".to_owned());
+    assert_eq!(refusal(&net.put(&path, json!({"tags": ["a", "a"]})).await), wrong);
+    assert_eq!(refusal(&net.put(&path, json!({"tags": ["a".repeat(256)]})).await), wrong);
+    let nowhere = net.get(&format!("networks/{NOWHERE}/tags")).await;
+    assert_eq!(refusal(&nowhere), (404, "TagResourceNotFound".into()));
     assert_eq!(ids(&net.get("networks?tags=x").await, "networks").len(), 0);
     assert_eq!(net.delete(&path).await.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_change_may_be_bound_to_the_revision_that_was_seen() {
+    let net = Net::start().await;
+    let id = net.network("lan").await;
+    let send = |method: Method, condition: &str| {
+        let body = match method {
+            Method::DELETE => Body::empty(),
+            _ => Body::from(json!({"network": {"name": "wan"}}).to_string()),
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/network/v2.0/networks/{id}"))
+            .header("host", "cloud.test:5000")
+            .header("x-auth-token", &net.token)
+            .header("content-type", "application/json")
+            .header("if-match", condition)
+            .body(body)
+            .unwrap();
+        net.cloud.send(request)
+    };
+    assert_eq!(send(Method::PUT, "revision_number=1").await.status, StatusCode::OK);
+    let late = (412, "RevisionNumberConstraintFailed".to_owned());
+    assert_eq!(refusal(&send(Method::PUT, "revision_number=1").await), late);
+    assert_eq!(refusal(&send(Method::DELETE, "revision_number=1").await), late);
+    assert_eq!(refusal(&send(Method::PUT, "revision_number=x").await), (400, "BadRequest".into()));
+    let same = send(Method::PUT, "*").await.json();
+    assert_eq!(same["network"]["revision_number"], 2, "nothing is new");
+    assert_eq!(send(Method::DELETE, "revision_number=2").await.status, StatusCode::NO_CONTENT);
 }

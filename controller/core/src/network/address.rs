@@ -31,6 +31,9 @@ impl Allocation<'_> {
     pub async fn allocate(&self, tx: &mut Tx, wanted: Option<&[FixedIpFields]>) -> Result<Vec<FixedIp>> {
         let subnets = subnet::of_network(tx, self.network_id).await?;
         let Some(wanted) = wanted else { return self.one_of_each_version(tx, &subnets).await };
+        if subnets.is_empty() && !wanted.is_empty() {
+            return Err(invalid_input("IP allocation requires subnets for network"));
+        }
         if wanted.len() > Port::MAX_FIXED_IPS {
             return Err(invalid_input(format!(
                 "Exceeded maximum amount of fixed ips per port: {}",
@@ -91,7 +94,7 @@ impl Allocation<'_> {
         let address = input::address("fixed_ips", wanted.ip_address.as_deref().unwrap_or_default())?;
         let subnet = match wanted.subnet_id.as_deref() {
             Some(id) => {
-                let subnet = subnet_of(subnets, id, self.network_id)?;
+                let subnet = subnet_of(tx, subnets, id, self.network_id).await?;
                 if !ipam::is_usable(&subnet.cidr, address) {
                     let message = format!("IP address {address} is not a valid IP for the specified subnet.");
                     return Err(Error::bad_request("InvalidIpForSubnet", message));
@@ -125,7 +128,7 @@ impl Allocation<'_> {
         let Some(id) = wanted.subnet_id.as_deref() else {
             return Err(invalid_input("IP allocation requires subnet_id or ip_address"));
         };
-        let subnet = subnet_of(subnets, id, self.network_id)?;
+        let subnet = subnet_of(tx, subnets, id, self.network_id).await?;
         let kept = self.own.iter().find(|own| own.subnet_id == id && !given.contains(own));
         if let Some(kept) = kept.cloned().or_else(|| derived(subnet, self.mac)) {
             return Ok(kept);
@@ -137,16 +140,19 @@ impl Allocation<'_> {
     }
 }
 
-fn subnet_of<'a>(subnets: &'a [Subnet], id: &str, network_id: &str) -> Result<&'a Subnet> {
-    let subnet = subnets.iter().find(|subnet| subnet.id == id);
-    found(subnet, || {
-        if subnets.is_empty() {
-            return subnet_not_found(id);
-        }
-        invalid_input(format!(
-            "Failed to create port on network {network_id}, because fixed_ips included invalid subnet {id}"
-        ))
-    })
+/// The subnet of the network. One of another network is refused by name when it has the same owner; for all others it
+/// is not there.
+async fn subnet_of<'a>(tx: &mut Tx, subnets: &'a [Subnet], id: &str, network_id: &str) -> Result<&'a Subnet> {
+    if let Some(subnet) = subnets.iter().find(|subnet| subnet.id == id) {
+        return Ok(subnet);
+    }
+    let elsewhere = found(subnet::get(tx, id).await?, || subnet_not_found(id))?;
+    if subnets.iter().all(|subnet| subnet.project_id != elsewhere.project_id) {
+        return Err(subnet_not_found(id));
+    }
+    Err(invalid_input(format!(
+        "Failed to create port on network {network_id}, because fixed_ips included invalid subnet {id}"
+    )))
 }
 
 fn derived(subnet: &Subnet, mac: MacAddress) -> Option<FixedIp> {

@@ -13,6 +13,7 @@ use updraft_store::network::router;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateFloatingIp, FixedIpFields, UpdateFloatingIp};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, is_admin, owner_of_new, reaches, scope};
 use super::address::{self, Allocation};
 use super::change::change;
@@ -269,19 +270,23 @@ pub async fn list(core: &Core, caller: &Caller, filter: FloatingIpFilter) -> Res
 }
 
 /// Associates the floating IP with a port, or ends the association.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateFloatingIp) -> Result<Detail> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateFloatingIp,
+) -> Result<Detail> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut floating = visible(tx, &caller, &id).await?;
+            revision.check(&floating.standard)?;
             caller.enforce("update_floatingip", &target(&floating))?;
+            let before = floating.clone();
             input::replace_text("description", &mut floating.standard.description, request.description)?;
             match request.port_id.map(|port| port.filter(|port| !port.is_empty())) {
-                None if request.fixed_ip_address.is_some() => {
-                    let port_id = floating.port_id.clone().ok_or_else(fixed_without_port)?;
-                    associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())
-                        .await?;
-                }
+                None if request.fixed_ip_address.is_some() => return Err(fixed_without_port()),
                 None => {}
                 Some(Some(port_id)) => {
                     associate(tx, &caller, &mut floating, &port_id, request.fixed_ip_address.as_deref())
@@ -293,8 +298,10 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateFloat
                     floating.router_id = None;
                 }
             }
-            floating.standard.touch(now);
-            floating_ip::update(tx, &floating).await?;
+            if floating != before {
+                floating.standard.touch(now);
+                floating_ip::update(tx, &floating).await?;
+            }
             let mut detail = with_ports(tx, vec![floating]).await?;
             detail.pop().ok_or_else(|| floating_ip_not_found(&id))
         })
@@ -303,11 +310,13 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateFloat
 }
 
 /// Gives the address back.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let floating = visible(tx, &caller, &id).await?;
+            revision.check(&floating.standard)?;
             caller.enforce("delete_floatingip", &target(&floating))?;
             floating_ip::delete(tx, &id).await?;
             Ok(port::delete(tx, &floating.address_port_id).await?)

@@ -52,12 +52,13 @@ pub(super) async fn set(
         return Err(bad_request("router", "there are no QoS policies in this cloud"));
     }
     let Some(network_id) = fields.network_id else {
-        return Err(invalid_attribute("external_gateway_info", "network_id is required"));
+        let reason = "Validation of dictionary's keys failed. Expected keys: {'network_id'}";
+        return Err(invalid_attribute("external_gateway_info", reason));
     };
     let enable_snat = fields.enable_snat.unwrap_or(true);
     let wanted = fields.external_fixed_ips.as_deref();
     if let Some(gateway) = router.gateway.as_mut().filter(|gateway| gateway.network_id == network_id) {
-        gateway.enable_snat = fields.enable_snat.unwrap_or(gateway.enable_snat);
+        gateway.enable_snat = enable_snat;
         if wanted.is_none() {
             return Ok(());
         }

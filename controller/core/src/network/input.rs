@@ -1,5 +1,6 @@
 //! Reads attributes of requests, and says which of them is wrong.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -7,8 +8,8 @@ use updraft_base::MacAddress;
 use updraft_model::network::{AllocationPool, HostRoute, Standard, parse_prefix};
 use updraft_wire::network::{PoolFields, RouteFields};
 
-use super::error::invalid_attribute;
-use crate::Result;
+use super::error::{invalid_attribute, invalid_input};
+use crate::{Error, Result};
 
 /// Characters of a name or a description.
 const MAX_TEXT: usize = 255;
@@ -48,6 +49,16 @@ pub(super) fn prefix(attribute: &str, text: &str) -> Result<IpNet> {
         .ok_or_else(|| invalid_attribute(attribute, format!("'{text}' is not a valid IP subnet")))
 }
 
+/// The same without room for doubt: the length is said, and no bits beyond it are set.
+fn exact_prefix(attribute: &str, text: &str) -> Result<IpNet> {
+    let exact = prefix(attribute, text)?.trunc();
+    let is_exact = text.parse::<IpNet>().is_ok_and(|spelled| spelled == exact);
+    if is_exact {
+        return Ok(exact);
+    }
+    Err(invalid_attribute(attribute, format!("'{text}' is not a recognized CIDR, '{exact}' is recommended")))
+}
+
 /// A MAC that one card may have: neither a group address nor all zeros.
 pub(super) fn mac(attribute: &str, text: &str) -> Result<MacAddress> {
     let mac: Option<MacAddress> = text.parse().ok();
@@ -55,9 +66,14 @@ pub(super) fn mac(attribute: &str, text: &str) -> Result<MacAddress> {
         .ok_or_else(|| invalid_attribute(attribute, format!("'{text}' is not a valid MAC address")))
 }
 
-pub(super) fn nameservers(servers: &[String]) -> Result<Vec<IpAddr>> {
+/// `which` is the subnet's id, or says that it is new.
+pub(super) fn nameservers(which: &str, cidr: &IpNet, servers: &[String]) -> Result<Vec<IpAddr>> {
     if servers.len() > MAX_NAMESERVERS {
-        return Err(invalid_attribute("dns_nameservers", format!("more than {MAX_NAMESERVERS}")));
+        let message = format!(
+            "Unable to complete operation for {which}. The number of DNS nameservers exceeds the limit \
+             {MAX_NAMESERVERS}."
+        );
+        return Err(Error::bad_request("DNSNameServersExhausted", message));
     }
     let mut parsed = Vec::with_capacity(servers.len());
     for server in servers {
@@ -65,28 +81,52 @@ pub(super) fn nameservers(servers: &[String]) -> Result<Vec<IpAddr>> {
         if parsed.contains(&server) {
             return Err(invalid_attribute("dns_nameservers", format!("Duplicate nameserver '{server}'")));
         }
+        check_version(cidr, "dns_nameserver", &server, server.is_ipv4())?;
         parsed.push(server);
     }
     Ok(parsed)
 }
 
-pub(super) fn host_routes(routes: &[RouteFields]) -> Result<Vec<HostRoute>> {
+/// `which` is the subnet's id, or says that it is new.
+pub(super) fn host_routes(which: &str, cidr: &IpNet, routes: &[RouteFields]) -> Result<Vec<HostRoute>> {
     if routes.len() > MAX_HOST_ROUTES {
-        return Err(invalid_attribute("host_routes", format!("more than {MAX_HOST_ROUTES}")));
+        let message = format!(
+            "Unable to complete operation for {which}. The number of host routes exceeds the limit {MAX_HOST_ROUTES}."
+        );
+        return Err(Error::bad_request("HostRoutesExhausted", message));
     }
-    self::routes("host_routes", routes)
+    let parsed = read_routes("host_routes", routes)?;
+    for route in &parsed {
+        check_version(cidr, "nexthop", &route.nexthop, route.nexthop.is_ipv4())?;
+        check_version(cidr, "destination", &route.destination, route.destination.addr().is_ipv4())?;
+    }
+    Ok(parsed)
+}
+
+/// What belongs to a subnet is of its IP version.
+fn check_version(cidr: &IpNet, name: &str, value: &impl Display, is_ipv4: bool) -> Result<()> {
+    if cidr.addr().is_ipv4() == is_ipv4 {
+        return Ok(());
+    }
+    let version = if is_ipv4 { 6 } else { 4 };
+    Err(invalid_input(format!("{name} '{value}' does not match the ip_version '{version}'")))
 }
 
 pub(super) fn routes(attribute: &str, routes: &[RouteFields]) -> Result<Vec<HostRoute>> {
+    let parsed = read_routes(attribute, routes)?;
+    if parsed.iter().any(|route| route.destination.addr().is_ipv4() != route.nexthop.is_ipv4()) {
+        return Err(invalid_attribute(attribute, "destination and nexthop are of different IP versions"));
+    }
+    Ok(parsed)
+}
+
+fn read_routes(attribute: &str, routes: &[RouteFields]) -> Result<Vec<HostRoute>> {
     let mut parsed = Vec::with_capacity(routes.len());
     for route in routes {
         let route = HostRoute {
-            destination: prefix(attribute, &route.destination)?.trunc(),
+            destination: exact_prefix(attribute, &route.destination)?,
             nexthop: address(attribute, &route.nexthop)?,
         };
-        if route.destination.addr().is_ipv4() != route.nexthop.is_ipv4() {
-            return Err(invalid_attribute(attribute, "destination and nexthop are of different IP versions"));
-        }
         if parsed.contains(&route) {
             return Err(invalid_attribute(attribute, "Duplicate hostroute"));
         }
@@ -95,6 +135,7 @@ pub(super) fn routes(attribute: &str, routes: &[RouteFields]) -> Result<Vec<Host
     Ok(parsed)
 }
 
+/// In the order of their addresses.
 pub(super) fn pools(pools: &[PoolFields]) -> Result<Vec<AllocationPool>> {
     let read = |pool: &PoolFields| {
         Ok(AllocationPool {
@@ -102,7 +143,9 @@ pub(super) fn pools(pools: &[PoolFields]) -> Result<Vec<AllocationPool>> {
             end: address("allocation_pools", &pool.end)?,
         })
     };
-    pools.iter().map(read).collect()
+    let mut pools = pools.iter().map(read).collect::<Result<Vec<_>>>()?;
+    pools.sort_by_key(|pool| pool.start);
+    Ok(pools)
 }
 
 /// A host name: labels of letters, digits and hyphens (RFC 1123, section 2.1), kept in lower case. Empty is none.
@@ -170,7 +213,15 @@ mod tests {
 
     #[test]
     fn lists_are_bounded_and_without_doubles() {
-        assert!(nameservers(&["8.8.8.8".into(), "8.8.8.8".into()]).is_err());
+        let cidr = "10.0.0.0/24".parse().unwrap();
+        let servers = |servers: &[&str]| {
+            let servers: Vec<String> = servers.iter().map(|server| (*server).to_owned()).collect();
+            nameservers("new subnet", &cidr, &servers).map_err(|error| error.code)
+        };
+        assert_eq!(servers(&["8.8.8.8", "1.1.1.1"]).unwrap().len(), 2);
+        assert_eq!(servers(&["8.8.8.8", "8.8.8.8"]), Err("HTTPBadRequest"));
+        assert_eq!(servers(&["2001:db8::1"]), Err("InvalidInput"));
+        assert_eq!(servers(&["1.1.1.1"; 6]), Err("DNSNameServersExhausted"));
         assert_eq!(tags(vec!["b".into(), "a".into(), "b".into()]).unwrap(), ["a", "b"]);
         assert!(tags(vec!["a,b".into()]).is_err());
         assert!(tags((0..51).map(|tag| tag.to_string()).collect()).is_err());

@@ -8,6 +8,7 @@
 mod access;
 mod address;
 pub mod agent;
+mod aim;
 mod change;
 mod dhcp;
 mod error;
@@ -30,6 +31,8 @@ pub mod tag;
 
 #[cfg(test)]
 mod tests;
+
+pub use aim::{Aim, Expected};
 
 /// The availability zone of everything in this cloud.
 pub const AVAILABILITY_ZONE: &str = "nova";

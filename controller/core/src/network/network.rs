@@ -9,6 +9,7 @@ use updraft_store::network::{network, subnet};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateNetwork, UpdateNetwork};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{found, invalid_attribute, invalid_input, network_not_found};
@@ -44,6 +45,9 @@ fn read(caller: &Caller, request: CreateNetwork, now: Timestamp) -> Result<Netwo
     let network_type = request.network_type.unwrap_or_else(|| if external { "flat" } else { "local" }.into());
     if !NETWORK_TYPES.contains(&network_type.as_str()) || request.segmentation_id.is_some() {
         return Err(invalid_input(format!("network_type value '{network_type}' not supported")));
+    }
+    if network_type == "local" && request.physical_network.is_some() {
+        return Err(invalid_input("physical_network prohibited for local provider network"));
     }
     Ok(Network {
         id: new_uuid(),
@@ -138,11 +142,18 @@ pub async fn list(core: &Core, caller: &Caller, filter: NetworkFilter) -> Result
 }
 
 /// Changes a network.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateNetwork) -> Result<Network> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateNetwork,
+) -> Result<Network> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut network = visible(tx, &caller, &id).await?;
+            revision.check(&network.standard)?;
             let set = [
                 (true, "update_network"),
                 (request.shared.is_some(), "update_network:shared"),
@@ -157,9 +168,12 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateNetwo
             if network.external && request.external == Some(false) {
                 check_not_an_outside(tx, &network).await?;
             }
+            let before = network.clone();
             apply(&mut network, request)?;
-            network.standard.touch(now);
-            network::update(tx, &network).await?;
+            if network != before {
+                network.standard.touch(now);
+                network::update(tx, &network).await?;
+            }
             Ok(network)
         })
     })
@@ -173,7 +187,9 @@ fn apply(network: &mut Network, request: UpdateNetwork) -> Result<()> {
     network.shared = request.shared.unwrap_or(network.shared);
     network.external = request.external.unwrap_or(network.external);
     network.is_default = request.is_default.unwrap_or(network.is_default);
-    network.mtu = mtu(request.mtu)?.unwrap_or(network.mtu);
+    if request.mtu.is_some() {
+        network.mtu = mtu(request.mtu)?.unwrap_or(DEFAULT_MTU);
+    }
     network.port_security_enabled = request.port_security_enabled.unwrap_or(network.port_security_enabled);
     if let Some(domain) = request.dns_domain {
         network.dns_domain = input::dns_name("dns_domain", &domain.unwrap_or_default())?;
@@ -216,11 +232,13 @@ async fn ports_of(tx: &mut Tx, id: &str) -> Result<Vec<Port>> {
 }
 
 /// Deletes a network with its subnets; 409 while anything but DHCP is plugged into it.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let network = visible(tx, &caller, &id).await?;
+            revision.check(&network.standard)?;
             caller.enforce("delete_network", &target(&network))?;
             let ports = ports_of(tx, &id).await?;
             let (own, others): (Vec<_>, Vec<_>) = ports.into_iter().partition(dhcp::is_dhcp);

@@ -13,6 +13,7 @@ use updraft_store::network::{floating_ip, port};
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{AddressPairFields, CreatePort, DhcpOptionFields, FixedIpFields};
 
+use super::Aim;
 use super::access::{
     attributes, forbidden, hidden as hidden_by, in_network, is_admin, owner_of_new, reaches, scope,
 };
@@ -97,6 +98,7 @@ pub(super) async fn create_in(
             ..Standard::new(now, input::text("description", request.description)?)
         },
     };
+    check_groups(&port)?;
     check_security(&port)?;
     port::insert(tx, &port).await?;
     Ok(port)
@@ -154,6 +156,16 @@ pub(super) fn vnic_type(requested: Option<String>) -> Result<String> {
     }
 }
 
+/// Groups that a request names need port security to act.
+pub(super) fn check_groups(port: &Port) -> Result<()> {
+    if port.port_security_enabled || port.security_groups.is_empty() {
+        return Ok(());
+    }
+    let message =
+        "Port security must be enabled and port must have an IP address in order to use security groups.";
+    Err(Error::bad_request("PortSecurityAndIPRequiredForSecurityGroups", message))
+}
+
 /// Without port security there is nothing for groups and address pairs to act on.
 pub(super) fn check_security(port: &Port) -> Result<()> {
     if port.port_security_enabled {
@@ -202,9 +214,9 @@ pub(super) fn address_pairs(pairs: &[AddressPairFields]) -> Result<Vec<AddressPa
 
 /// DHCP options: names and values that can be nothing but that (CVE-2021-40085 smuggled a line break).
 pub(super) fn dhcp_options(options: Vec<DhcpOptionFields>) -> Result<Vec<ExtraDhcpOption>> {
-    let malformed = |reason: String| Refusal::invalid_attribute("extra_dhcp_opts", reason);
+    let malformed = |reason: String| Refusal::invalid_input(format!("extra_dhcp_opts: {reason}"));
     if options.len() > MAX_DHCP_OPTIONS {
-        return Err(malformed(format!("more than {MAX_DHCP_OPTIONS}")).into());
+        return Err(too_many_dhcp_options());
     }
     let mut parsed: Vec<ExtraDhcpOption> = Vec::with_capacity(options.len());
     for option in options {
@@ -235,6 +247,23 @@ pub(super) fn dhcp_options(options: Vec<DhcpOptionFields>) -> Result<Vec<ExtraDh
         parsed.push(ExtraDhcpOption { name, value, ip_version });
     }
     Ok(parsed)
+}
+
+fn too_many_dhcp_options() -> Error {
+    invalid_input(format!("extra_dhcp_opts: more than {MAX_DHCP_OPTIONS}"))
+}
+
+/// The options of a port after a change: those that it names are replaced, or removed by null; the others stay.
+pub(super) fn merged_dhcp_options(
+    mut known: Vec<ExtraDhcpOption>,
+    options: Vec<DhcpOptionFields>,
+) -> Result<Vec<ExtraDhcpOption>> {
+    let names = |option: &DhcpOptionFields, known: &ExtraDhcpOption| {
+        option.opt_name == known.name && option.ip_version.unwrap_or(4) == i64::from(known.ip_version)
+    };
+    known.retain(|known| !options.iter().any(|option| names(option, known)));
+    known.extend(dhcp_options(options)?);
+    if known.len() > MAX_DHCP_OPTIONS { Err(too_many_dhcp_options()) } else { Ok(known) }
 }
 
 /// The port, if the caller sees it: their own, or one in a network of their own.
@@ -296,11 +325,13 @@ pub async fn hidden(core: &Core, caller: &Caller, ports: &[Port]) -> Result<Vec<
 }
 
 /// Deletes a port; 409 for those of routers, floating IPs and DHCP, which go with what they belong to.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (port, network) = visible(tx, &caller, &id).await?;
+            revision.check(&port.standard)?;
             caller.enforce("delete_port", &target(&port, &network))?;
             if port.is_of_the_cloud() {
                 let message = format!(
@@ -333,7 +364,7 @@ pub(super) async fn delete_in(tx: &mut Tx, port: &Port, now: Timestamp) -> Resul
 mod tests {
     use updraft_wire::network::{AddressPairFields, DhcpOptionFields};
 
-    use super::{address_pairs, dhcp_options};
+    use super::{address_pairs, dhcp_options, merged_dhcp_options};
 
     fn pair(prefix: &str) -> AddressPairFields {
         AddressPairFields { ip_address: prefix.into(), mac_address: None }
@@ -369,5 +400,15 @@ mod tests {
             assert!(dhcp_options(vec![option(name, value)]).is_err(), "{name:?} {value:?}");
         }
         assert!(dhcp_options(vec![option("mtu", "1"), option("mtu", "2")]).is_err());
+    }
+
+    #[test]
+    fn a_change_of_dhcp_options_leaves_the_others() {
+        let known = dhcp_options(vec![option("mtu", "1"), option("66", "10.0.0.1")]).unwrap();
+        let gone = DhcpOptionFields { opt_value: None, ..option("66", "") };
+        let changed = merged_dhcp_options(known.clone(), vec![option("67", "pxe.0"), gone]).unwrap();
+        let names: Vec<&str> = changed.iter().map(|option| option.name.as_str()).collect();
+        assert_eq!(names, ["mtu", "67"]);
+        assert_eq!(merged_dhcp_options(known.clone(), Vec::new()).unwrap(), known);
     }
 }

@@ -1,34 +1,42 @@
 //! Changing a port.
 
-use updraft_model::network::{Network, Port};
+use updraft_model::network::{FixedIp, Network, Port, device_owner};
 use updraft_store::Tx;
 use updraft_store::network::{floating_ip, port};
-use updraft_wire::network::UpdatePort;
+use updraft_wire::network::{FixedIpFields, UpdatePort};
 
+use super::Aim;
 use super::access::attributes;
 use super::address::{self, Allocation};
 use super::change::change;
+use super::error::bad_request;
 use super::port::{
-    address_pairs, check_device_owner, check_security, dhcp_options, names_address, target, visible,
-    vnic_type,
+    address_pairs, check_device_owner, check_groups, check_security, merged_dhcp_options, names_address,
+    target, visible, vnic_type,
 };
 use super::{input, security_group};
 use crate::policy::Target;
 use crate::{Caller, Core, Error, Result};
 
 /// Changes a port.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdatePort) -> Result<Port> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(core: &Core, caller: &Caller, aim: impl Into<Aim>, request: UpdatePort) -> Result<Port> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (mut port, network) = visible(tx, &caller, &id).await?;
+            revision.check(&port.standard)?;
             check_rights(&caller, &network, &port, &request)?;
+            check_interface(&port, &request)?;
+            let before = port.clone();
             apply_addresses(tx, &mut port, &request).await?;
             apply_security(tx, &caller, &mut port, &request).await?;
             apply_rest(&mut port, request)?;
             check_security(&port)?;
-            port.standard.touch(now);
-            port::update(tx, &port).await?;
+            if port != before {
+                port.standard.touch(now);
+                port::update(tx, &port).await?;
+            }
             Ok(port)
         })
     })
@@ -80,6 +88,20 @@ fn check_rights(caller: &Caller, network: &Network, port: &Port, request: &Updat
     Ok(())
 }
 
+/// A router's addresses change by parting it from the subnet and joining it again.
+fn check_interface(port: &Port, request: &UpdatePort) -> Result<()> {
+    let Some(wanted) = &request.fixed_ips else { return Ok(()) };
+    let is_own = |one: &FixedIpFields| {
+        let own = |fixed: &FixedIp| one.ip_address.as_deref() == Some(fixed.address.to_string().as_str());
+        port.fixed_ips.iter().any(own)
+    };
+    let is_same = wanted.len() == port.fixed_ips.len() && wanted.iter().all(is_own);
+    if port.device_owner != device_owner::ROUTER_INTERFACE || is_same {
+        return Ok(());
+    }
+    Err(bad_request("ports", format!("IP updates for port {} are not allowed", port.id)))
+}
+
 async fn apply_addresses(tx: &mut Tx, port: &mut Port, request: &UpdatePort) -> Result<()> {
     if let Some(text) = &request.mac_address {
         let wanted = input::mac("mac_address", text)?;
@@ -122,7 +144,7 @@ async fn apply_security(tx: &mut Tx, caller: &Caller, port: &mut Port, request: 
         port.allowed_address_pairs = address_pairs(pairs.as_deref().unwrap_or_default())?;
     }
     port.port_security_enabled = request.port_security_enabled.unwrap_or(port.port_security_enabled);
-    Ok(())
+    if request.security_groups.is_some() { check_groups(port) } else { Ok(()) }
 }
 
 fn apply_rest(port: &mut Port, request: UpdatePort) -> Result<()> {
@@ -132,7 +154,7 @@ fn apply_rest(port: &mut Port, request: UpdatePort) -> Result<()> {
     input::replace_text("device_owner", &mut port.device_owner, request.device_owner)?;
     port.admin_state_up = request.admin_state_up.unwrap_or(port.admin_state_up);
     if let Some(options) = request.extra_dhcp_opts {
-        port.extra_dhcp_opts = dhcp_options(options)?;
+        port.extra_dhcp_opts = merged_dhcp_options(std::mem::take(&mut port.extra_dhcp_opts), options)?;
     }
     if let Some(name) = request.dns_name {
         port.dns_name = input::dns_name("dns_name", &name)?;

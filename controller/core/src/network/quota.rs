@@ -10,6 +10,9 @@ use super::error::invalid_attribute;
 use crate::policy::Target;
 use crate::{Caller, Core, Error, ErrorKind, Result};
 
+/// The highest limit that Neutron keeps.
+const HIGHEST: i64 = 0x7fff_ffff;
+
 /// A resource's limit, and how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -98,7 +101,12 @@ pub async fn update(
             ));
         }
         if *limit < UNLIMITED {
-            return Err(invalid_attribute(resource, format!("'{limit}' should be -1 or more")));
+            let reason = format!("'{limit}' is too small - must be at least '{UNLIMITED}'");
+            return Err(invalid_attribute(resource, reason));
+        }
+        if *limit > HIGHEST {
+            let reason = format!("'{limit}' is too large - must be no larger than '{HIGHEST}'");
+            return Err(invalid_attribute(resource, reason));
         }
     }
     let project_id = project_id.to_owned();

@@ -11,6 +11,7 @@ use updraft_store::network::subnet;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateRouter, RouteFields, UpdateRouter};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{bad_request, found, router_not_found};
@@ -57,7 +58,7 @@ async fn create_one(tx: &mut Tx, caller: &Caller, request: CreateRouter, now: Ti
         },
     };
     router::insert(tx, &router).await?;
-    if let Some(fields) = request.external_gateway_info {
+    if let Some(fields) = request.external_gateway_info.filter(|fields| !fields.is_empty()) {
         gateway::may_create(caller, &router, &fields)?;
         gateway::set(tx, caller, &mut router, fields, now).await?;
     }
@@ -115,11 +116,18 @@ pub(super) async fn interfaces(conn: &mut Conn, id: &str) -> Result<Vec<Port>> {
 }
 
 /// Changes a router: its name, its gateway, its routes.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRouter) -> Result<Router> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateRouter,
+) -> Result<Router> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
+            revision.check(&router.standard)?;
             let set = [
                 (true, "update_router"),
                 (request.distributed.is_some(), "update_router:distributed"),
@@ -130,12 +138,13 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRoute
             if let Some(fields) = &request.external_gateway_info {
                 gateway::may_update(&caller, &router, fields.as_ref())?;
             }
+            let before = router.clone();
             input::replace_text("name", &mut router.name, request.name)?;
             input::replace_text("description", &mut router.standard.description, request.description)?;
             router.admin_state_up = request.admin_state_up.unwrap_or(router.admin_state_up);
             match request.external_gateway_info {
                 None => {}
-                Some(Some(fields)) if fields.network_id.is_some() => {
+                Some(Some(fields)) if !fields.is_empty() => {
                     gateway::set(tx, &caller, &mut router, fields, now).await?;
                 }
                 Some(_) => gateway::clear(tx, &mut router).await?,
@@ -143,8 +152,10 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateRoute
             if let Some(routes) = request.routes {
                 router.routes = read_routes(tx, &router, &routes.unwrap_or_default()).await?;
             }
-            router.standard.touch(now);
-            router::update(tx, &router).await?;
+            if router != before {
+                router.standard.touch(now);
+                router::update(tx, &router).await?;
+            }
             Ok(router)
         })
     })
@@ -241,11 +252,13 @@ async fn check_routes(tx: &mut Tx, router: &Router, routes: &[HostRoute]) -> Res
 }
 
 /// Deletes a router; 409 while it has interfaces or floating IPs.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let mut router = visible(tx, &caller, &id).await?;
+            revision.check(&router.standard)?;
             caller.enforce("delete_router", &target(&router))?;
             let filter =
                 FloatingIpFilter { router_ids: Some(vec![id.clone()]), ..FloatingIpFilter::default() };

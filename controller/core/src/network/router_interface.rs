@@ -1,7 +1,7 @@
 //! Joining routers to subnets.
 
 use updraft_model::Timestamp;
-use updraft_model::id::new_uuid;
+use updraft_model::id::{is_uuid, new_uuid};
 use updraft_model::network::{FixedIp, Port, PortStatus, Router, Subnet, device_owner, ipam};
 use updraft_store::Tx;
 use updraft_store::network::floating_ip::{self, FloatingIpFilter};
@@ -35,6 +35,7 @@ pub async fn add(
         Box::pin(async move {
             let mut router = visible(tx, &caller, &router_id).await?;
             caller.enforce("add_router_interface", &target(&router))?;
+            check_ids(&request)?;
             let port = match (request.subnet_id, request.port_id) {
                 (Some(subnet_id), None) => add_subnet(tx, &caller, &router, &subnet_id, now).await?,
                 (None, Some(port_id)) => add_port(tx, &caller, &router, &port_id, now).await?,
@@ -138,7 +139,8 @@ pub async fn remove(
         Box::pin(async move {
             let mut router = visible(tx, &caller, &router_id).await?;
             caller.enforce("remove_router_interface", &target(&router))?;
-            let port = find(tx, &router, &request).await?;
+            check_ids(&request)?;
+            let port = find(tx, &caller, &router, &request).await?;
             check_removable(tx, &router, &port).await?;
             port::delete(tx, &port.id).await?;
             router.standard.touch(now);
@@ -149,29 +151,44 @@ pub async fn remove(
     .await
 }
 
-async fn find(tx: &mut Tx, router: &Router, request: &InterfaceFields) -> Result<Port> {
-    if request.subnet_id.is_none() && request.port_id.is_none() {
-        return Err(bad_request("router", "Either subnet_id or port_id must be specified"));
+async fn find(tx: &mut Tx, caller: &Caller, router: &Router, request: &InterfaceFields) -> Result<Port> {
+    let mut ports = interfaces(tx, &router.id).await?.into_iter();
+    let is_on = |port: &Port, id: &str| port.fixed_ips.iter().any(|fixed| fixed.subnet_id == id);
+    match (request.port_id.as_deref(), request.subnet_id.as_deref()) {
+        (None, None) => Err(bad_request("router", "Either subnet_id or port_id must be specified")),
+        (Some(id), subnet_id) => {
+            let port = ports.find(|port| port.id == id).ok_or_else(|| {
+                let message = format!("Router {} does not have an interface with id {id}", router.id);
+                Error::not_found("RouterInterfaceNotFound", message)
+            })?;
+            match subnet_id.filter(|&wanted| !is_on(&port, wanted)) {
+                Some(subnet_id) => Err(mismatch(id, subnet_id)),
+                None => Ok(port),
+            }
+        }
+        (None, Some(id)) => {
+            let port = ports.find(|port| is_on(port, id));
+            if port.is_none() {
+                super::subnet::visible(tx, caller, id).await?;
+            }
+            port.ok_or_else(|| {
+                let message = format!("Router {} has no interface on subnet {id}", router.id);
+                Error::not_found("RouterInterfaceNotFoundForSubnet", message)
+            })
+        }
     }
-    let fits = |port: &Port| {
-        let subnet_fits = request
-            .subnet_id
-            .as_ref()
-            .is_none_or(|id| port.fixed_ips.iter().any(|fixed| fixed.subnet_id == *id));
-        subnet_fits && request.port_id.as_ref().is_none_or(|id| port.id == *id)
-    };
-    let port = interfaces(tx, &router.id).await?.into_iter().find(fits);
-    port.ok_or_else(|| match (&request.port_id, &request.subnet_id) {
-        (Some(port), _) => {
-            let message = format!("Router {} does not have an interface with id {port}", router.id);
-            Error::not_found("RouterInterfaceNotFound", message)
-        }
-        (None, subnet) => {
-            let subnet = subnet.as_deref().unwrap_or_default();
-            let message = format!("Router {} has no interface on subnet {subnet}", router.id);
-            Error::not_found("RouterInterfaceNotFoundForSubnet", message)
-        }
-    })
+}
+
+fn mismatch(port_id: &str, subnet_id: &str) -> Error {
+    let message = format!("Subnet on port {port_id} does not match the requested subnet {subnet_id}.");
+    Error::bad_request("SubnetMismatchForPort", message)
+}
+
+fn check_ids(request: &InterfaceFields) -> Result<()> {
+    match request.subnet_id.iter().chain(&request.port_id).find(|id| !is_uuid(id)) {
+        Some(id) => Err(bad_request("router", format!("'{id}' is not a valid UUID"))),
+        None => Ok(()),
+    }
 }
 
 /// Neither a floating IP nor a route goes through the interface.

@@ -11,6 +11,7 @@ use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::CreateRule;
 
+use super::Aim;
 use super::access::{owner_of_new, scope};
 use super::change::change;
 use super::error::{found, invalid_input, rule_not_found};
@@ -25,6 +26,7 @@ pub async fn create(
     caller: &Caller,
     requests: Vec<CreateRule>,
 ) -> Result<Vec<SecurityGroupRule>> {
+    check_together(&requests)?;
     let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
@@ -36,6 +38,21 @@ pub async fn create(
         })
     })
     .await
+}
+
+/// Rules that are made together are of one group, and different.
+fn check_together(requests: &[CreateRule]) -> Result<()> {
+    if requests.windows(2).any(|pair| pair[0].security_group_id != pair[1].security_group_id) {
+        let message = "Only allowed to update rules for one security profile at a time";
+        return Err(Error::bad_request("SecurityGroupNotSingleGroupRules", message));
+    }
+    let specs = requests.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let is_double = |(index, spec): (usize, &RuleSpec)| specs[..index].iter().any(|it| it.is_same_as(spec));
+    if specs.iter().enumerate().any(is_double) {
+        let message = "Duplicate Security Group Rule in POST.";
+        return Err(Error::conflict("DuplicateSecurityGroupRuleInPost", message));
+    }
+    Ok(())
 }
 
 async fn create_one(
@@ -135,11 +152,13 @@ async fn seen(conn: &mut Conn, caller: &Caller, filter: RuleFilter) -> Result<Ve
 }
 
 /// Deletes a rule. Connections that only it allowed end with the next packet.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let rule = visible(tx, &caller, &id).await?;
+            revision.check(&rule.standard)?;
             let group = visible_group(tx, &caller, &rule.group_id).await?;
             caller.enforce("delete_security_group_rule", &target(&rule.project_id, &group.project_id))?;
             security_group::delete_rule(tx, &id).await?;

@@ -11,6 +11,7 @@ pub use updraft_store::network::security_group::SecurityGroupFilter;
 use updraft_store::{Conn, StoreErrorKind, Tx};
 use updraft_wire::network::{CreateSecurityGroup, UpdateSecurityGroup};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, is_admin, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{found, group_not_found};
@@ -102,13 +103,16 @@ fn read(caller: &Caller, request: CreateSecurityGroup, now: Timestamp) -> Result
     attributes(caller, &Target::of_project(&project_id), &set)?;
     let name = input::text("name", request.name)?;
     if name.eq_ignore_ascii_case(DEFAULT_GROUP_NAME) {
-        let message = "Default security group already exists.";
-        return Err(Error::conflict("SecurityGroupDefaultAlreadyExists", message));
+        return Err(default_exists());
     }
     let mut group = new_group(&project_id, name, now, input::text("description", request.description)?);
     group.stateful = request.stateful.unwrap_or(true);
     group.standard.tags = input::tags(request.tags.unwrap_or_default())?;
     Ok(group)
+}
+
+fn default_exists() -> Error {
+    Error::conflict("SecurityGroupDefaultAlreadyExists", "Default security group already exists.")
 }
 
 /// The group, if it is the caller's.
@@ -148,24 +152,32 @@ pub fn hidden(caller: &Caller, group: &SecurityGroup) -> Vec<&'static str> {
 pub async fn update(
     core: &Core,
     caller: &Caller,
-    id: &str,
+    aim: impl Into<Aim>,
     request: UpdateSecurityGroup,
 ) -> Result<SecurityGroup> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let mut group = visible(tx, &caller, &id).await?;
+            revision.check(&group.standard)?;
             caller.enforce("update_security_group", &target(&group))?;
+            if request.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(DEFAULT_GROUP_NAME)) {
+                return Err(default_exists());
+            }
             let renames = request.name.as_ref().is_some_and(|name| *name != group.name);
             if group.is_default && renames {
                 let message = "Updating default security group not allowed.";
                 return Err(Error::conflict("SecurityGroupCannotUpdateDefault", message));
             }
+            let before = group.clone();
             input::replace_text("name", &mut group.name, request.name)?;
             input::replace_text("description", &mut group.standard.description, request.description)?;
             group.stateful = request.stateful.unwrap_or(group.stateful);
-            group.standard.touch(now);
-            security_group::update(tx, &group).await?;
+            if group != before {
+                group.standard.touch(now);
+                security_group::update(tx, &group).await?;
+            }
             Ok(group)
         })
     })
@@ -173,11 +185,13 @@ pub async fn update(
 }
 
 /// Deletes a group, its rules, and the rules of others that name it; 409 while a port is a member.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id) = (caller.clone(), id.to_owned());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let caller = caller.clone();
     change(core, move |tx| {
         Box::pin(async move {
             let group = visible(tx, &caller, &id).await?;
+            revision.check(&group.standard)?;
             caller.enforce("delete_security_group", &target(&group))?;
             if group.is_default && !is_admin(&caller) {
                 let message = "Insufficient rights for removing default security group.";

@@ -14,6 +14,7 @@ pub use updraft_store::network::subnet::SubnetFilter;
 use updraft_store::{Conn, Tx};
 use updraft_wire::network::{CreateSubnet, UpdateSubnet};
 
+use super::Aim;
 use super::access::{attributes, hidden as hidden_by, in_network, owner_of_new, reaches, scope};
 use super::change::change;
 use super::error::{
@@ -24,6 +25,9 @@ use crate::{Caller, Core, Error, Result};
 
 /// Longest prefix of an IPv4 subnet with DHCP: the gateway, the DHCP port and one guest must fit.
 const MAX_DHCP_PREFIX_V4: u8 = 30;
+
+/// How refusals call a subnet that has no id yet.
+const NEW: &str = "new subnet";
 
 /// Makes subnets, all or none.
 pub async fn create(core: &Core, caller: &Caller, requests: Vec<CreateSubnet>) -> Result<Vec<Subnet>> {
@@ -96,8 +100,8 @@ fn read(caller: &Caller, request: CreateSubnet, now: Timestamp) -> Result<Subnet
         cidr,
         gateway_ip,
         enable_dhcp: request.enable_dhcp.unwrap_or(true),
-        dns_nameservers: input::nameservers(&request.dns_nameservers.unwrap_or_default())?,
-        host_routes: input::host_routes(&request.host_routes.unwrap_or_default())?,
+        dns_nameservers: input::nameservers(NEW, &cidr, &request.dns_nameservers.unwrap_or_default())?,
+        host_routes: input::host_routes(NEW, &cidr, &request.host_routes.unwrap_or_default())?,
         allocation_pools,
         ipv6_ra_mode: mode(&cidr, "ipv6_ra_mode", request.ipv6_ra_mode.as_deref())?,
         ipv6_address_mode: mode(&cidr, "ipv6_address_mode", request.ipv6_address_mode.as_deref())?,
@@ -115,7 +119,10 @@ fn read(caller: &Caller, request: CreateSubnet, now: Timestamp) -> Result<Subnet
 fn check_version(cidr: &IpNet, requested: Option<i64>) -> Result<()> {
     let actual = if cidr.addr().is_ipv4() { 4 } else { 6 };
     match requested {
-        None => Ok(()),
+        None => {
+            let message = "Failed to parse request. Required attribute 'ip_version' not specified";
+            Err(Error::bad_request("HTTPBadRequest", message))
+        }
         Some(version) if version == actual => Ok(()),
         Some(version @ (4 | 6)) => {
             let reason = format!("cidr '{cidr}' does not match the ip_version '{version}'");
@@ -259,11 +266,18 @@ pub async fn hidden(core: &Core, caller: &Caller, subnets: &[Subnet]) -> Result<
 }
 
 /// Changes a subnet. Its range never changes.
-pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateSubnet) -> Result<Subnet> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn update(
+    core: &Core,
+    caller: &Caller,
+    aim: impl Into<Aim>,
+    request: UpdateSubnet,
+) -> Result<Subnet> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (mut subnet, network) = visible(tx, &caller, &id).await?;
+            revision.check(&subnet.standard)?;
             let set =
                 [(true, "update_subnet"), (request.service_types.is_some(), "update_subnet:service_types")];
             attributes(&caller, &in_network(&subnet.project_id, &network), &set)?;
@@ -272,8 +286,10 @@ pub async fn update(core: &Core, caller: &Caller, id: &str, request: UpdateSubne
             if before.gateway_ip != subnet.gateway_ip {
                 check_gateway_unused(tx, &before).await?;
             }
-            subnet.standard.touch(now);
-            subnet::update(tx, &subnet).await?;
+            if subnet != before {
+                subnet.standard.touch(now);
+                subnet::update(tx, &subnet).await?;
+            }
             match (before.enable_dhcp, subnet.enable_dhcp) {
                 (false, true) => dhcp::serve(tx, &network, &subnet, now).await?,
                 (true, false) => dhcp::retire(tx, &network.id, &subnet.id, now).await?,
@@ -297,10 +313,10 @@ fn apply(subnet: &mut Subnet, request: UpdateSubnet) -> Result<()> {
     }
     ipam::check_pools(&subnet.cidr, &subnet.allocation_pools, subnet.gateway_ip)?;
     if let Some(servers) = request.dns_nameservers {
-        subnet.dns_nameservers = input::nameservers(&servers)?;
+        subnet.dns_nameservers = input::nameservers(&subnet.id, &subnet.cidr, &servers)?;
     }
     if let Some(routes) = request.host_routes {
-        subnet.host_routes = input::host_routes(&routes)?;
+        subnet.host_routes = input::host_routes(&subnet.id, &subnet.cidr, &routes)?;
     }
     subnet.service_types = request.service_types.unwrap_or_else(|| std::mem::take(&mut subnet.service_types));
     check_dhcp(subnet)?;
@@ -326,11 +342,13 @@ async fn check_gateway_unused(tx: &mut Tx, subnet: &Subnet) -> Result<()> {
 }
 
 /// Deletes a subnet; 409 while a port other than DHCP's has an address of it.
-pub async fn delete(core: &Core, caller: &Caller, id: &str) -> Result<()> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
+pub async fn delete(core: &Core, caller: &Caller, aim: impl Into<Aim>) -> Result<()> {
+    let Aim { id, revision } = aim.into();
+    let (caller, now) = (caller.clone(), core.clock.now());
     change(core, move |tx| {
         Box::pin(async move {
             let (subnet, network) = visible(tx, &caller, &id).await?;
+            revision.check(&subnet.standard)?;
             caller.enforce("delete_subnet", &in_network(&subnet.project_id, &network))?;
             let filter = PortFilter { subnet_ids: Some(vec![id.clone()]), ..PortFilter::default() };
             let ports = port::list(tx, &filter).await?;

@@ -6,8 +6,9 @@ use updraft_store::Tx;
 use updraft_store::network::{floating_ip, network, port, router, security_group, subnet};
 
 use super::access::in_network;
+use super::error::invalid_input;
 use super::input;
-use crate::{Caller, Core, Error, Result};
+use crate::{Caller, Core, Error, ErrorKind, Result};
 
 /// What can be tagged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,25 @@ impl Change {
             Self::Remove(_) | Self::Clear => Verb::Delete,
         }
     }
+
+    /// Several tags are all different, and none is too long.
+    fn check(&self) -> Result<()> {
+        let tags = match self {
+            Self::AddAll(tags) | Self::Replace(tags) => tags.as_slice(),
+            Self::Add(tag) => std::slice::from_ref(tag),
+            Self::Clear | Self::Remove(_) => return Ok(()),
+        };
+        for (index, tag) in tags.iter().enumerate() {
+            if tag.chars().count() > Standard::MAX_TAG_LENGTH {
+                let longest = Standard::MAX_TAG_LENGTH;
+                return Err(invalid_input(format!("'{tag}' exceeds maximum length of {longest}")));
+            }
+            if tags[..index].contains(tag) {
+                return Err(invalid_input(format!("Duplicate items in the list: '{tag}'")));
+            }
+        }
+        Ok(())
+    }
 }
 
 const fn rule(kind: Kind, verb: Verb) -> &'static str {
@@ -96,8 +116,37 @@ const fn rule(kind: Kind, verb: Verb) -> &'static str {
     }
 }
 
+impl Kind {
+    /// The resource's name in refusals.
+    const fn plural(self) -> &'static str {
+        match self {
+            Self::Network => "networks",
+            Self::Subnet => "subnets",
+            Self::Port => "ports",
+            Self::Router => "routers",
+            Self::FloatingIp => "floatingips",
+            Self::SecurityGroup => "security_groups",
+        }
+    }
+
+    /// For tags, a resource of any kind is not found in the same words.
+    fn not_found(self, id: &str, error: Error) -> Error {
+        if error.kind != ErrorKind::NotFound || error.code == "TagNotFound" {
+            return error;
+        }
+        Error::not_found(
+            "TagResourceNotFound",
+            format!("Resource {} {id} could not be found.", self.plural()),
+        )
+    }
+}
+
 /// The tags of a resource that the caller sees.
 pub async fn list(core: &Core, caller: &Caller, kind: Kind, id: &str) -> Result<Vec<String>> {
+    list_of(core, caller, kind, id).await.map_err(|error| kind.not_found(id, error))
+}
+
+async fn list_of(core: &Core, caller: &Caller, kind: Kind, id: &str) -> Result<Vec<String>> {
     let rule = rule(kind, Verb::Get);
     let mut conn = core.read().await?;
     let standard = match kind {
@@ -143,8 +192,11 @@ pub async fn change(
     id: &str,
     change: Change,
 ) -> Result<Vec<String>> {
-    let (caller, id, now) = (caller.clone(), id.to_owned(), core.clock.now());
-    core.write(move |tx| Box::pin(async move { change_in(tx, &caller, kind, &id, change, now).await })).await
+    change.check()?;
+    let (caller, owned, now) = (caller.clone(), id.to_owned(), core.clock.now());
+    let changed = core
+        .write(move |tx| Box::pin(async move { change_in(tx, &caller, kind, &owned, change, now).await }));
+    changed.await.map_err(|error| kind.not_found(id, error))
 }
 
 async fn change_in(

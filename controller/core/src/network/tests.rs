@@ -62,7 +62,7 @@ async fn scene() -> Scene {
         json!({"network_id": public, "cidr": "172.24.4.0/24", "ip_version": 4, "enable_dhcp": false});
     subnet::create(&core, &admin, read(fields)).await.unwrap();
     let network = network::create(&core, &caller, read(json!({"name": "lan"}))).await.unwrap().remove(0).id;
-    let fields = json!({"network_id": network, "cidr": "10.0.0.0/24", "dns_nameservers": ["9.9.9.9"]});
+    let fields = json!({"network_id": network, "cidr": "10.0.0.0/24", "ip_version": 4, "dns_nameservers": ["9.9.9.9"]});
     let subnet = subnet::create(&core, &caller, read(fields)).await.unwrap().remove(0).id;
     let fields = read(json!({"external_gateway_info": {"network_id": public}}));
     let router = router::create(&core, &caller, fields).await.unwrap().remove(0).id;

@@ -8,17 +8,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv6Net};
 use updraft_base::MacAddress;
 
-use super::{AllocationPool, Refusal, Subnet};
+use super::{AllocationPool, Refusal, Subnet, parse_prefix};
 
-/// Reads a subnet's range. Refused: what is not `address/length`, bits set beyond the length, and ranges that cannot
-/// be a subnet (length 0, multicast, loopback).
+/// Reads a subnet's range: `address/length`, or an address alone, which is its own range. Bits beyond the length mean
+/// nothing. Refused: what is neither, and ranges that cannot be a subnet (length 0, multicast, loopback).
 pub fn parse_subnet_cidr(text: &str) -> Result<IpNet, Refusal> {
-    let not_a_cidr = || Refusal::invalid_attribute("cidr", format!("'{text}' is not a valid IP subnet"));
-    let cidr: IpNet = text.parse().map_err(|_| not_a_cidr())?;
-    if cidr.trunc() != cidr {
-        let reason = format!("'{text}' isn't a recognized IP subnet cidr, '{}' is recommended", cidr.trunc());
-        return Err(Refusal::invalid_attribute("cidr", reason));
-    }
+    let not_a_cidr = || Refusal::invalid_input(format!("{text} is not in a CIDR format"));
+    let cidr = parse_prefix(text).ok_or_else(not_a_cidr)?.trunc();
     if cidr.prefix_len() == 0 {
         return Err(Refusal::invalid_input("0 is not allowed as CIDR prefix length"));
     }
@@ -52,7 +48,8 @@ pub fn default_pools(cidr: &IpNet, gateway: Option<IpAddr>) -> Vec<AllocationPoo
 /// Checks pools that a request names: inside the range, in order, apart from each other and from the gateway.
 pub fn check_pools(cidr: &IpNet, pools: &[AllocationPool], gateway: Option<IpAddr>) -> Result<(), Refusal> {
     for pool in pools {
-        if pool.start.is_ipv4() != pool.end.is_ipv4() || pool.start > pool.end {
+        let is_v4 = cidr.addr().is_ipv4();
+        if pool.start.is_ipv4() != is_v4 || pool.end.is_ipv4() != is_v4 || pool.start > pool.end {
             let message = format!("The allocation pool {pool} is not valid.");
             return Err(Refusal::bad_request("InvalidAllocationPool", message));
         }

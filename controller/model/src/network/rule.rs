@@ -100,6 +100,12 @@ pub mod protocol {
     }
 }
 
+/// How a request may spell that it means every protocol.
+const ANY: [&str; 6] = ["", "any", "ip", "hopopt", "0", "-1"];
+/// Protocols that are carried by IPv6 alone (Neutron counts encapsulated IPv6 among them).
+const ONLY_IPV6: [u8; 6] = [41, 43, 44, protocol::ICMPV6, 59, 60];
+/// The highest port, and the highest number that a range may name.
+const MAX_PORT: i64 = 65_535;
 /// The highest ICMP type and code.
 const MAX_ICMP: i64 = 255;
 
@@ -157,9 +163,7 @@ impl RuleSpec {
             .ok_or_else(|| not_in("direction", request.direction, "['ingress', 'egress']"))?;
         let ethertype = match request.ethertype {
             None => EtherType::Ipv4,
-            Some(text) => {
-                EtherType::parse(text).ok_or_else(|| not_in("ethertype", text, "['IPv4', 'IPv6']"))?
-            }
+            Some(text) => EtherType::parse(text).ok_or_else(|| invalid_ethertype(text))?,
         };
         let protocol = check_protocol(request.protocol, ethertype)?;
         check_ports(protocol.as_deref(), request.port_range_min, request.port_range_max)?;
@@ -184,6 +188,13 @@ impl RemotePeer {
     }
 }
 
+fn invalid_ethertype(text: &str) -> Refusal {
+    let message = format!(
+        "Security group rule for ethertype '{text}' not supported. Allowed values are ['IPv4', 'IPv6']."
+    );
+    Refusal::bad_request("SecurityGroupRuleInvalidEtherType", message)
+}
+
 fn not_in(attribute: &str, value: &str, allowed: &str) -> Refusal {
     Refusal::invalid_attribute(attribute, format!("'{value}' is not in {allowed}"))
 }
@@ -192,7 +203,7 @@ fn not_in(attribute: &str, value: &str, allowed: &str) -> Refusal {
 fn check_protocol(text: Option<&str>, ethertype: EtherType) -> Result<Option<String>, Refusal> {
     let Some(text) = text else { return Ok(None) };
     let name = text.to_lowercase();
-    if matches!(name.as_str(), "" | "any" | "0") {
+    if ANY.contains(&name.as_str()) {
         return Ok(None);
     }
     let Some(number) = protocol::number(&name) else {
@@ -204,11 +215,10 @@ fn check_protocol(text: Option<&str>, ethertype: EtherType) -> Result<Option<Str
         );
         return Err(Refusal::bad_request("SecurityGroupRuleInvalidProtocol", message));
     };
-    if ethertype == EtherType::Ipv6 && number == protocol::ICMP {
+    if ethertype == EtherType::Ipv6 && (number == protocol::ICMP || name == "icmpv6") {
         return Ok(Some("ipv6-icmp".into()));
     }
-    let only_ipv6 = name == "icmpv6" || name.starts_with("ipv6-") && name != "ipv6-encap";
-    if ethertype == EtherType::Ipv4 && only_ipv6 {
+    if ethertype == EtherType::Ipv4 && ONLY_IPV6.contains(&number) {
         let message = format!("Invalid ethertype {} for protocol {text}.", ethertype.as_str());
         return Err(Refusal::bad_request("SecurityGroupEthertypeConflictWithProtocol", message));
     }
@@ -218,6 +228,9 @@ fn check_protocol(text: Option<&str>, ethertype: EtherType) -> Result<Option<Str
 fn check_ports(name: Option<&str>, min: Option<i64>, max: Option<i64>) -> Result<(), Refusal> {
     if min.is_none() && max.is_none() {
         return Ok(());
+    }
+    if let Some(port) = [min, max].into_iter().flatten().find(|port| !(0..=MAX_PORT).contains(port)) {
+        return Err(invalid_port(port));
     }
     let Some(number) = name.and_then(protocol::number) else {
         let message = "Must also specify protocol if port range is given.";
@@ -279,8 +292,9 @@ fn invalid_port(port: impl Display) -> Refusal {
 fn check_remote(request: &RuleRequest<'_>, ethertype: EtherType) -> Result<RemotePeer, Refusal> {
     match (request.remote_ip_prefix.filter(|text| !text.is_empty()), request.remote_group_id) {
         (Some(_), Some(_)) => {
-            let message = "Only remote_ip_prefix or remote_group_id may be provided.";
-            Err(Refusal::bad_request("SecurityGroupRemoteGroupAndRemoteIpPrefix", message))
+            let message =
+                "Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided.";
+            Err(Refusal::bad_request("SecurityGroupMultipleRemoteEntites", message))
         }
         (None, None) => Ok(RemotePeer::Any),
         (None, Some(group)) => Ok(RemotePeer::Group(group.to_owned())),
@@ -338,17 +352,23 @@ mod tests {
             (RuleRequest { protocol: Some("carrier-pigeon"), ..base() }, "SecurityGroupRuleInvalidProtocol"),
             (RuleRequest { protocol: Some("17"), ..base() }, "accepted"),
             (RuleRequest { direction: "sideways", ..base() }, "HTTPBadRequest"),
-            (RuleRequest { ethertype: Some("IPX"), ..base() }, "HTTPBadRequest"),
+            (RuleRequest { ethertype: Some("IPX"), ..base() }, "SecurityGroupRuleInvalidEtherType"),
             (RuleRequest { remote_ip_prefix: Some("0.0.0.0/33"), ..base() }, "InvalidCIDR"),
             (RuleRequest { remote_ip_prefix: Some("::/0"), ..base() }, "SecurityGroupRuleParameterConflict"),
             (RuleRequest { ethertype: Some("ipv6"), remote_ip_prefix: Some("::/0"), ..base() }, "accepted"),
             (
                 RuleRequest { remote_ip_prefix: Some("10.0.0.0/8"), remote_group_id: Some("g"), ..base() },
-                "SecurityGroupRemoteGroupAndRemoteIpPrefix",
+                "SecurityGroupMultipleRemoteEntites",
             ),
             (RuleRequest { protocol: Some("icmp"), ..tcp(Some(8), Some(0)) }, "accepted"),
             (RuleRequest { protocol: Some("icmp"), ..tcp(Some(256), None) }, "SecurityGroupInvalidIcmpValue"),
             (RuleRequest { protocol: Some("icmp"), ..tcp(None, Some(3)) }, "SecurityGroupMissingIcmpType"),
+            (RuleRequest { protocol: Some("icmp"), ..tcp(Some(-1), None) }, "SecurityGroupInvalidPortValue"),
+            (RuleRequest { protocol: Some("ip"), ..tcp(None, None) }, "accepted"),
+            (
+                RuleRequest { protocol: Some("58"), ..tcp(None, None) },
+                "SecurityGroupEthertypeConflictWithProtocol",
+            ),
             (
                 RuleRequest { protocol: Some("icmpv6"), ..tcp(None, None) },
                 "SecurityGroupEthertypeConflictWithProtocol",
@@ -375,6 +395,8 @@ mod tests {
     fn icmp_for_ipv6_is_icmpv6() {
         let request = RuleRequest { ethertype: Some("IPv6"), protocol: Some("icmp"), ..tcp(None, None) };
         assert_eq!(RuleSpec::check(&request).unwrap().protocol_number(), Some(58));
+        let older = RuleRequest { protocol: Some("icmpv6"), ..request };
+        assert_eq!(RuleSpec::check(&older).unwrap().protocol.as_deref(), Some("ipv6-icmp"));
     }
 
     #[test]

@@ -12,8 +12,10 @@ mod port;
 mod router;
 mod security_group;
 mod subnet;
+mod values;
 
-pub use body::{Items, read_items, read_one};
+pub use body::{Invalid, Items, read_items, read_one};
+pub use field::boolean;
 pub use floating_ip::{CreateFloatingIp, FloatingIpView, PortDetails, UpdateFloatingIp};
 pub use network::{CreateNetwork, NetworkView, Provider, UpdateNetwork};
 pub use port::{
@@ -32,8 +34,15 @@ use serde::Serialize;
 /// What every resource shows (the `standard-attr-*` extensions).
 #[derive(Clone, Debug, Serialize)]
 pub struct StandardView {
-    pub description: String,
     pub tags: Vec<String>,
+    #[serde(flatten)]
+    pub untagged: UntaggedView,
+}
+
+/// The same of what cannot be tagged.
+#[derive(Clone, Debug, Serialize)]
+pub struct UntaggedView {
+    pub description: String,
     pub created_at: String,
     pub updated_at: String,
     pub revision_number: i64,

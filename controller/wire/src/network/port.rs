@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::StandardView;
-use super::field::{flag, integer};
+use super::field::{flag, integer_or_null, list_or_null};
 use crate::nullable;
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -20,6 +20,7 @@ pub struct CreatePort {
     pub fixed_ips: Option<Vec<FixedIpFields>>,
     pub device_id: Option<String>,
     pub device_owner: Option<String>,
+    #[serde(default, deserialize_with = "list_or_null")]
     pub security_groups: Option<Vec<String>>,
     pub allowed_address_pairs: Option<Vec<AddressPairFields>>,
     pub extra_dhcp_opts: Option<Vec<DhcpOptionFields>>,
@@ -84,7 +85,7 @@ pub struct DhcpOptionFields {
     pub opt_name: String,
     /// Null removes the option.
     pub opt_value: Option<String>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer_or_null")]
     pub ip_version: Option<i64>,
 }
 

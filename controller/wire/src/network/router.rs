@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::field::flag;
+use super::field::{flag, flag_or_null};
 use super::{FixedIpFields, FixedIpView, StandardView};
 use crate::nullable;
 
@@ -17,9 +17,9 @@ pub struct CreateRouter {
     pub external_gateway_info: Option<GatewayFields>,
     pub routes: Option<Vec<RouteFields>>,
     /// Every router of ours is distributed and never fails over; asking for the opposite is refused.
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub distributed: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub ha: Option<bool>,
     pub tags: Option<Vec<String>>,
 }
@@ -37,9 +37,9 @@ pub struct UpdateRouter {
     pub external_gateway_info: Option<Option<GatewayFields>>,
     #[serde(default, deserialize_with = "nullable")]
     pub routes: Option<Option<Vec<RouteFields>>>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub distributed: Option<bool>,
-    #[serde(default, deserialize_with = "flag")]
+    #[serde(default, deserialize_with = "flag_or_null")]
     pub ha: Option<bool>,
 }
 
@@ -53,6 +53,16 @@ pub struct GatewayFields {
     pub qos_policy_id: Option<String>,
 }
 
+impl GatewayFields {
+    /// `{}`: nothing is said.
+    pub fn is_empty(&self) -> bool {
+        self.network_id.is_none()
+            && self.enable_snat.is_none()
+            && self.external_fixed_ips.is_none()
+            && self.qos_policy_id.is_none()
+    }
+}
+
 /// A static route.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -61,9 +71,8 @@ pub struct RouteFields {
     pub nexthop: String,
 }
 
-/// `PUT …/add_router_interface` and `…/remove_router_interface`.
+/// `PUT …/add_router_interface` and `…/remove_router_interface`; what else there is says nothing.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct InterfaceFields {
     pub subnet_id: Option<String>,
     pub port_id: Option<String>,

@@ -1,8 +1,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StandardView;
-use super::field::{flag, integer, word};
+use super::field::{flag, integer_or_null, word};
+use super::{StandardView, UntaggedView};
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -37,9 +37,9 @@ pub struct CreateRule {
     pub ethertype: Option<String>,
     #[serde(default, deserialize_with = "word")]
     pub protocol: Option<String>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer_or_null")]
     pub port_range_min: Option<i64>,
-    #[serde(default, deserialize_with = "integer")]
+    #[serde(default, deserialize_with = "integer_or_null")]
     pub port_range_max: Option<i64>,
     pub remote_ip_prefix: Option<String>,
     pub remote_group_id: Option<String>,
@@ -75,5 +75,5 @@ pub struct RuleView {
     pub remote_group_id: Option<String>,
     pub remote_address_group_id: Option<String>,
     #[serde(flatten)]
-    pub standard: StandardView,
+    pub standard: UntaggedView,
 }

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, refusal};
+use super::{NOWHERE, Net, refusal};
 
 struct Scene {
     net: Net,
@@ -48,6 +48,8 @@ async fn a_floating_ip_comes_and_goes() {
     let closed =
         net.put(&format!("routers/{router}"), json!({"router": {"external_gateway_info": {}}})).await;
     assert_eq!(refusal(&closed), (409, "RouterExternalGatewayInUseByFloatingIp".into()));
+    let address = json!({"floatingip": {"fixed_ip_address": "10.0.0.3"}});
+    assert_eq!(refusal(&net.put(&path, address).await), (400, "BadRequest".into()), "without the port");
     let loose = net.put(&path, json!({"floatingip": {"port_id": null}})).await.json()["floatingip"].clone();
     assert_eq!((&loose["status"], &loose["router_id"]), (&json!("DOWN"), &Value::Null));
     net.put(&path, json!({"floatingip": {"port_id": port}})).await;
@@ -72,13 +74,14 @@ async fn wrong_floating_ips() {
     };
     let cases = [
         (with(json!({"port_id": unreachable})), (404, "ExternalGatewayForFloatingIPNotFound")),
-        (with(json!({"port_id": "nowhere"})), (404, "PortNotFound")),
+        (with(json!({"port_id": NOWHERE})), (404, "PortNotFound")),
+        (with(json!({"port_id": "nowhere"})), (400, "HTTPBadRequest")),
         (with(json!({"port_id": bare})), (400, "BadRequest")),
         (with(json!({"port_id": port, "fixed_ip_address": "10.0.0.200"})), (400, "BadRequest")),
         (with(json!({"fixed_ip_address": "10.0.0.3"})), (400, "BadRequest")),
         (with(json!({"floating_ip_address": "172.24.4.5"})), (403, "PolicyNotAuthorized")),
         (with(json!({"floating_network_id": network})), (400, "BadRequest")),
-        (with(json!({"floating_network_id": "nowhere"})), (404, "NetworkNotFound")),
+        (with(json!({"floating_network_id": NOWHERE})), (404, "NetworkNotFound")),
         (json!({"floatingip": {}}), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {

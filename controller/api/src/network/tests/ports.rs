@@ -4,7 +4,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, ids, refusal};
+use super::{NOWHERE, Net, ids, refusal};
 
 #[tokio::test]
 async fn a_port_from_birth_to_death() {
@@ -79,27 +79,33 @@ async fn wrong_ports() {
         (with("fixed_ips", json!([{"ip_address": "10.9.0.1"}])), (400, "InvalidIpForNetwork")),
         (with("fixed_ips", json!([{"ip_address": "10.0.0.255"}])), (400, "InvalidIpForNetwork")),
         (with("fixed_ips", json!([{"ip_address": "me"}])), (400, "HTTPBadRequest")),
-        (with("fixed_ips", json!([{"subnet_id": "nowhere"}])), (400, "InvalidInput")),
+        (with("fixed_ips", json!([{"subnet_id": "nowhere"}])), (400, "HTTPBadRequest")),
+        (with("fixed_ips", json!([{"subnet_id": NOWHERE}])), (404, "SubnetNotFound")),
         (with("fixed_ips", json!([{}])), (400, "InvalidInput")),
         (
             with("fixed_ips", json!([{"ip_address": "10.0.0.9"}, {"ip_address": "10.0.0.9"}])),
-            (409, "IpAddressAlreadyAllocated"),
+            (400, "HTTPBadRequest"),
         ),
         (with("mac_address", json!("fa:16:3e:00:00:01")), (409, "MacAddressInUse")),
         (with("mac_address", json!("01:00:5e:00:00:01")), (400, "HTTPBadRequest")),
-        (with("security_groups", json!(["nobody"])), (404, "SecurityGroupNotFound")),
+        (with("security_groups", json!([NOWHERE])), (404, "SecurityGroupNotFound")),
+        (with("security_groups", json!([NOWHERE, NOWHERE])), (400, "HTTPBadRequest")),
+        (with("name", Value::Null), (400, "HTTPBadRequest")),
+        (with("admin_state_up", json!("perhaps")), (400, "InvalidInput")),
         (with("allowed_address_pairs", json!(pairs(&["0.0.0.0/0"]))), (400, "HTTPBadRequest")),
         (
             with("allowed_address_pairs", json!(pairs(&["10.0.0.9", "10.0.0.9"]))),
             (400, "DuplicateAddressPairInRequest"),
         ),
         (with("allowed_address_pairs", json!(pairs(&["1.1.1.1"; 11]))), (400, "AllowedAddressPairExhausted")),
-        (with("extra_dhcp_opts", option("1\ntag:evil")), (400, "HTTPBadRequest")),
+        (with("extra_dhcp_opts", option("1\ntag:evil")), (400, "InvalidInput")),
+        (with("extra_dhcp_opts", json!([{"opt_name": "mtu"}])), (400, "InvalidInput")),
         (with("dns_name", json!("a\nb")), (400, "HTTPBadRequest")),
         (with("device_owner", json!("network:dhcp")), (403, "PolicyNotAuthorized")),
         (with("binding:host_id", json!("h")), (403, "PolicyNotAuthorized")),
         (with("binding:vnic_type", json!("direct")), (400, "InvalidInput")),
-        (with("network_id", json!("nowhere")), (404, "NetworkNotFound")),
+        (with("network_id", json!(NOWHERE)), (404, "NetworkNotFound")),
+        (with("network_id", json!("nowhere")), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(refusal(&net.post("ports", body.clone()).await), (status, kind.into()), "{body}");
@@ -121,6 +127,14 @@ async fn port_security_off_means_no_groups_and_no_pairs() {
     let path = format!("ports/{}", open.text("/port/id"));
     let pairs = json!({"port": {"allowed_address_pairs": [{"ip_address": "10.0.0.9"}]}});
     assert_eq!(refusal(&net.put(&path, pairs).await), (409, "AddressPairAndPortSecurityRequired".into()));
+    let group = ids(&net.get("security-groups?name=default").await, "security_groups").remove(0);
+    let grouped = json!({"port": {"security_groups": [group]}});
+    let needs_security = (400, "PortSecurityAndIPRequiredForSecurityGroups".to_owned());
+    assert_eq!(refusal(&net.put(&path, grouped).await), needs_security);
+    let grouped = json!({"network_id": network, "port_security_enabled": false, "security_groups": [group]});
+    assert_eq!(refusal(&net.post("ports", json!({"port": grouped})).await), needs_security);
+    let bare = net.post("ports", json!({"port": {"network_id": network, "security_groups": null}})).await;
+    assert_eq!(bare.json()["port"]["security_groups"], json!([]));
     let guarded = net.port(&network).await;
     let off = json!({"port": {"port_security_enabled": false}});
     assert_eq!(

@@ -83,7 +83,7 @@ async fn a_stranger_finds_nothing() {
         (
             Method::POST,
             "subnets".into(),
-            json!({"subnet": {"network_id": id("networks"), "cidr": "10.2.0.0/24"}}),
+            json!({"subnet": {"network_id": id("networks"), "cidr": "10.2.0.0/24", "ip_version": 4}}),
         ),
         (
             Method::POST,

@@ -1,7 +1,7 @@
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Net, ids, refusal};
+use super::{NOWHERE, Net, ids, refusal};
 
 #[tokio::test]
 async fn a_router_joins_subnets_and_the_outside() {
@@ -49,6 +49,15 @@ async fn a_router_joins_subnets_and_the_outside() {
     let parted =
         net.put(&format!("routers/{id}/remove_router_interface"), json!({"subnet_id": subnet})).await;
     assert_eq!(refusal(&parted), (404, "RouterInterfaceNotFoundForSubnet".into()));
+    let path = format!("/network/v2.0/routers/{id}");
+    let gateway = |info: Value| json!({"router": {"external_gateway_info": info}});
+    let without = gateway(json!({"network_id": public, "enable_snat": false}));
+    let without = net.cloud.call(Method::PUT, &path, &net.admin, without).await.json();
+    assert_eq!(without["router"]["external_gateway_info"]["enable_snat"], false);
+    let refused = net.cloud.call(Method::PUT, &path, &net.admin, gateway(json!({"enable_snat": true}))).await;
+    assert_eq!(refusal(&refused), (400, "HTTPBadRequest".into()), "it is no word about the network");
+    let again = net.put(&format!("routers/{id}"), gateway(json!({"network_id": public}))).await.json();
+    assert_eq!(again["router"]["external_gateway_info"]["enable_snat"], true, "by default");
     let closed = net.put(&format!("routers/{id}"), json!({"router": {"external_gateway_info": null}})).await;
     assert_eq!(closed.json()["router"]["external_gateway_info"], Value::Null);
     assert_eq!(net.delete(&format!("routers/{id}")).await.status, StatusCode::NO_CONTENT);
@@ -72,10 +81,18 @@ async fn joining_by_port_and_overlaps() {
     assert_eq!(refusal(&net.put(&add, json!({"subnet_id": overlapping})).await), (400, "BadRequest".into()));
     assert_eq!(refusal(&net.put(&add, json!({})).await), (400, "BadRequest".into()));
     assert_eq!(
-        refusal(&net.put(&add, json!({"subnet_id": "nowhere"})).await),
+        refusal(&net.put(&add, json!({"subnet_id": NOWHERE, "more": 1})).await),
         (404, "SubnetNotFound".into())
     );
-    assert_eq!(refusal(&net.put(&add, json!({"port_id": "nowhere"})).await), (404, "PortNotFound".into()));
+    assert_eq!(refusal(&net.put(&add, json!({"port_id": NOWHERE})).await), (404, "PortNotFound".into()));
+    assert_eq!(refusal(&net.put(&add, json!({"port_id": "nowhere"})).await), (400, "BadRequest".into()));
+    let moved = json!({"port": {"fixed_ips": [{"ip_address": "10.0.0.10"}]}});
+    assert_eq!(refusal(&net.put(&format!("ports/{port}"), moved).await), (400, "BadRequest".into()));
+    let elsewhere = json!({"port_id": port, "subnet_id": overlapping});
+    assert_eq!(
+        refusal(&net.put(&format!("routers/{router}/remove_router_interface"), elsewhere).await),
+        (400, "SubnetMismatchForPort".into())
+    );
     let route = |hop: &str| json!({"router": {"routes": [{"destination": "10.9.0.0/16", "nexthop": hop}]}});
     let path = format!("routers/{router}");
     assert_eq!(

@@ -1,7 +1,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{Net, ids, refusal};
+use super::{NOWHERE, Net, ids, refusal};
 
 #[tokio::test]
 async fn every_project_has_a_default_group() {
@@ -26,6 +26,16 @@ async fn every_project_has_a_default_group() {
     assert_eq!(refusal(&renamed), (409, "SecurityGroupCannotUpdateDefault".into()));
     let second = net.post("security-groups", json!({"security_group": {"name": "default"}})).await;
     assert_eq!(refusal(&second), (409, "SecurityGroupDefaultAlreadyExists".into()));
+    let other = net.make("security-groups", "security_group", json!({"name": "web"})).await;
+    let renamed =
+        net.put(&format!("security-groups/{other}"), json!({"security_group": {"name": "default"}})).await;
+    assert_eq!(refusal(&renamed), (409, "SecurityGroupDefaultAlreadyExists".into()));
+    let rule = json!({"security_group_id": other, "direction": "ingress", "protocol": "tcp"});
+    let twice = net.post("security-group-rules", json!({"security_group_rules": [rule, rule]})).await;
+    assert_eq!(refusal(&twice), (409, "DuplicateSecurityGroupRuleInPost".into()));
+    let elsewhere = json!({"security_group_id": groups[0]["id"], "direction": "ingress", "protocol": "udp"});
+    let two = net.post("security-group-rules", json!({"security_group_rules": [rule, elsewhere]})).await;
+    assert_eq!(refusal(&two), (400, "SecurityGroupNotSingleGroupRules".into()));
 }
 
 #[tokio::test]
@@ -48,6 +58,7 @@ async fn a_group_and_its_rules() {
     assert_eq!(rule.text("/security_group_rule/remote_ip_prefix"), "10.1.2.3/8");
     assert_eq!(rule.text("/security_group_rule/normalized_cidr"), "10.0.0.0/8");
     assert_eq!(rule.text("/security_group_rule/ethertype"), "IPv4");
+    assert!(rule.json()["security_group_rule"].get("tags").is_none(), "rules have none");
     let mut again = ssh.clone();
     again["protocol"] = json!(6);
     again["remote_ip_prefix"] = json!("10.0.0.0/8");
@@ -128,8 +139,9 @@ async fn wrong_rules_are_refused_at_the_door() {
             (400, "SecurityGroupRuleParameterConflict"),
         ),
         (with(json!({"direction": "up"})), (400, "HTTPBadRequest")),
-        (with(json!({"remote_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
-        (with(json!({"security_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
+        (with(json!({"remote_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
+        (with(json!({"security_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
+        (with(json!({"security_group_id": "nobody"})), (400, "HTTPBadRequest")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(
