@@ -23,8 +23,8 @@ const OF_ALL: [&str; 9] = [
     "not-tags-any",
 ];
 
-const BOOLEANS: [&str; 6] =
-    ["admin_state_up", "shared", "router:external", "is_default", "enable_dhcp", "alive"];
+const BOOLEANS: [&str; 7] =
+    ["admin_state_up", "shared", "router:external", "is_default", "enable_dhcp", "alive", "stateful"];
 const INTEGERS: [&str; 3] = ["mtu", "ip_version", "provider:segmentation_id"];
 
 const NETWORKS: Known = Known {
@@ -142,8 +142,10 @@ const FLOATING_IPS: Known = Known {
     ],
 };
 
-const SECURITY_GROUPS: Known =
-    Known { filters: &["id", "name", "shared"], sort_keys: &["id", "name", "tenant_id", "project_id"] };
+const SECURITY_GROUPS: Known = Known {
+    filters: &["id", "name", "shared", "stateful"],
+    sort_keys: &["id", "name", "tenant_id", "project_id"],
+};
 
 const RULE: [&str; 11] = [
     "id",
