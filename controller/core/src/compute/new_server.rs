@@ -97,8 +97,8 @@ fn check_destination(server: &NewServer) -> Result<()> {
 
 fn check_network_tags(networks: &Networks) -> Result<()> {
     let Networks::These(networks) = networks else { return Ok(()) };
-    let tags = networks.iter().filter_map(|network| network.tag.clone());
-    tags.map(|tag| super::server::check_tags(&mut vec![tag])).collect()
+    let mut tags = networks.iter().filter_map(|network| network.tag.clone());
+    tags.try_for_each(|tag| super::server::check_tags(&mut vec![tag]))
 }
 
 /// The plain boot from an image that clients always spell out. Anything else needs volumes.
