@@ -93,6 +93,7 @@ impl MemoryRegion {
     }
 
     /// Where the region is mapped in this process.
+    #[inline]
     pub fn as_ptr(&self) -> *mut u8 {
         self.start.as_ptr()
     }

@@ -148,10 +148,11 @@ impl Ring {
     /// Writes `used.ring[position % size]`; not visible to the driver before [`Ring::set_used_index`].
     #[inline]
     pub fn set_used(&self, position: u16, head: u16, written: u32) {
-        let entry = [u32::from(head).to_le(), written.to_le()];
         // SAFETY: entries start four bytes into the used ring, which is 4-aligned; the position is masked.
         unsafe {
-            self.used.add(2).cast::<[u32; 2]>().add(usize::from(position & self.mask)).write_volatile(entry);
+            let entry = self.used.add(2).cast::<u32>().add(2 * usize::from(position & self.mask));
+            entry.write_volatile(u32::from(head).to_le());
+            entry.add(1).write_volatile(written.to_le());
         }
     }
 
