@@ -10,7 +10,7 @@ mod schemas;
 mod tasks;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use images::send;
 

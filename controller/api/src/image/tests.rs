@@ -25,7 +25,7 @@ const CLUSTER: usize = 65_536;
 const VIRTUAL_SIZE: u64 = 1 << 30;
 
 /// An empty qcow2, version 3: header, one cluster each of first-level table and of reference counts.
-fn qcow2(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(crate) fn qcow2(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut bytes = vec![0; 4 * CLUSTER];
     let mut put = |offset: usize, value: &[u8]| bytes[offset..offset + value.len()].copy_from_slice(value);
     put(0, QCOW2_MAGIC);
@@ -61,11 +61,11 @@ async fn create(cloud: &TestCloud, token: &str, fields: Value) -> String {
     reply.text("/id")
 }
 
-async fn queued(cloud: &TestCloud, token: &str, disk_format: &str) -> String {
+pub(crate) async fn queued(cloud: &TestCloud, token: &str, disk_format: &str) -> String {
     create(cloud, token, json!({"name": "x", "disk_format": disk_format, "container_format": "bare"})).await
 }
 
-async fn upload(cloud: &TestCloud, token: &str, id: &str, body: Body) -> Reply {
+pub(crate) async fn upload(cloud: &TestCloud, token: &str, id: &str, body: Body) -> Reply {
     let request = Request::put(format!("/image/v2/images/{id}/file")).header("x-auth-token", token);
     cloud.send(request.header("content-type", "application/octet-stream").body(body).unwrap()).await
 }

@@ -203,7 +203,7 @@ async fn wrong_networks() {
         (json!({"network": {"mtu": 20}}), (400, "HTTPBadRequest")),
         (json!({"network": {"mtu": 70000}}), (400, "HTTPBadRequest")),
         (json!({"network": {"name": "x".repeat(256)}}), (400, "HTTPBadRequest")),
-        (json!({"network": {"admin_state_up": "perhaps"}}), (400, "HTTPBadRequest")),
+        (json!({"network": {"admin_state_up": "perhaps"}}), (400, "InvalidInput")),
         (json!({"network": {"shared": true}}), (403, "PolicyNotAuthorized")),
         (json!({"network": {"router:external": true}}), (403, "PolicyNotAuthorized")),
         (json!({"network": {"provider:network_type": "flat"}}), (403, "PolicyNotAuthorized")),

@@ -39,6 +39,9 @@ impl Case {
         let mut path = route.path.clone();
         let line_path = line.path();
         let said: Vec<&str> = line_path.split('/').collect();
+        for parameter in line.params.keys() {
+            assert!(path.contains(&format!("{{{parameter}}}")), "{}: {path} has no {parameter}", line.call);
+        }
         for (parameter, fixture) in fixtures(route) {
             let place = route.path.split('/').position(|segment| segment == format!("{{{parameter}}}"));
             let literal = place.and_then(|place| said.get(place)).filter(|segment| !segment.starts_with('{'));

@@ -2,6 +2,7 @@ use axum::http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::ComputeCloud;
+use crate::image::tests::{qcow2, queued, upload};
 
 /// What is wrong with a request is said at once, in the API's shape, and leaves nothing behind.
 #[tokio::test(flavor = "multi_thread")]
@@ -57,27 +58,16 @@ async fn a_disk_smaller_than_the_image_is_refused() {
     assert!(reply.text("/badRequest/message").contains("Flavor's disk is smaller than the minimum"));
 }
 
-/// An image of an empty qcow2, version 2, with a disk of this size in it.
+/// An image of an empty qcow2 with a disk of this size in it, in up to 1.5 GiB.
 async fn empty_qcow2(cloud: &ComputeCloud, virtual_size_bytes: u64) -> String {
-    const CLUSTER: usize = 65_536;
-    let covered_by_entry = (CLUSTER as u64 / 8) * CLUSTER as u64;
-    let mut data = vec![0; 3 * CLUSTER];
-    let mut put = |offset: usize, bytes: &[u8]| data[offset..offset + bytes.len()].copy_from_slice(bytes);
-    put(0, b"QFI\xfb\0\0\0\x02");
-    put(20, &16_u32.to_be_bytes());
-    put(24, &virtual_size_bytes.to_be_bytes());
-    put(36, &(virtual_size_bytes.div_ceil(covered_by_entry) as u32).to_be_bytes());
-    put(40, &(2 * CLUSTER as u64).to_be_bytes());
-    put(48, &(CLUSTER as u64).to_be_bytes());
-    put(56, &1_u32.to_be_bytes());
-    let fields = json!({"name": "empty", "disk_format": "qcow2", "container_format": "bare", "min_disk": 0});
-    let id = cloud.cloud.post("/image/v2/images", &cloud.member, fields).await.text("/id");
-    let upload = axum::http::Request::put(format!("/image/v2/images/{id}/file"))
-        .header("x-auth-token", &cloud.member)
-        .header("content-type", "application/octet-stream")
-        .body(data.into())
-        .unwrap();
-    assert_eq!(cloud.cloud.send(upload).await.status, StatusCode::NO_CONTENT);
+    let id = queued(&cloud.cloud, &cloud.member, "qcow2").await;
+    let data = qcow2(|header| {
+        header[24..32].copy_from_slice(&virtual_size_bytes.to_be_bytes());
+        // Each entry of the first-level table covers 512 MiB.
+        header[36..40].copy_from_slice(&3_u32.to_be_bytes());
+    });
+    let reply = upload(&cloud.cloud, &cloud.member, &id, data.into()).await;
+    assert_eq!(reply.status, StatusCode::NO_CONTENT);
     id
 }
 

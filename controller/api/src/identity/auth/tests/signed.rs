@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::websso::base64url;
 use super::{login_by, roles_of, token_of, user};
 use crate::test_cloud::{Reply, TestCloud};
 
@@ -66,7 +67,7 @@ impl Scene {
         json!({"credentials": {
             "access": access, "signature": signature, "verb": "GET", "host": "s3.test", "path": "/bucket",
             "params": {}, "headers": headers,
-            "body_hash": EMPTY_HASH, "token": base64url(text.as_bytes()),
+            "body_hash": EMPTY_HASH, "token": URL_SAFE_NO_PAD.encode(text),
         }})
     }
 
@@ -107,7 +108,7 @@ async fn threat_5_s3s_front_door_learns_whose_request_it_is_and_gets_no_token() 
     assert_eq!(roles_of(&found), ["member", "reader"]);
     assert_eq!(found.header("x-subject-token"), "");
     assert!(!found.json().to_string().contains("gAAAA"), "nor is it in the body");
-    request["credentials"]["token"] = json!(base64url(b"another text"));
+    request["credentials"]["token"] = json!(URL_SAFE_NO_PAD.encode("another text"));
     let changed = scene.cloud.post("/v3/s3tokens", &scene.service, request).await;
     assert_eq!(changed.status, StatusCode::UNAUTHORIZED);
 }

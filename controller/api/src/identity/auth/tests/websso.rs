@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use updraft_core::identity::federation::OidcClient;
@@ -67,7 +69,7 @@ async fn redeem(State(desk): State<SharedDesk>, headers: HeaderMap, body: String
         field("grant_type") == "authorization_code",
         field("code") == CODE,
         field("redirect_uri") == REDIRECT_URI.replace(':', "%3A").replace('/', "%2F"),
-        desk.challenge == base64url(&verifier),
+        desk.challenge == URL_SAFE_NO_PAD.encode(verifier),
         // updraft:a+b%3Ac
         headers[header::AUTHORIZATION] == "Basic dXBkcmFmdDphK2IlM0Fj",
     ];
@@ -76,19 +78,6 @@ async fn redeem(State(desk): State<SharedDesk>, headers: HeaderMap, body: String
             .into_response(),
         false => (StatusCode::BAD_REQUEST, format!("{fits:?}")).into_response(),
     }
-}
-
-pub(super) fn base64url(bytes: &[u8]) -> String {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word =
-            chunk.iter().fold(0_u32, |word, byte| (word << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            out.push(char::from(LETTERS[(word >> (18 - 6 * place)) as usize & 63]));
-        }
-    }
-    out
 }
 
 /// A browser on its way.
