@@ -32,8 +32,8 @@ pub fn from_guest<T: Tables, P: Packet>(tables: &T, port: PortIndex, packet: &mu
     }
 }
 
-/// Where a packet goes that belongs to a live flow of the present generation and changes nothing about it: nearly every
-/// packet. `None` for any other, which is left as it was.
+/// Where a packet goes that belongs to a live flow of the present generation and changes nothing about it but when it was
+/// last seen: nearly every packet. `None` for any other, which is left as it was.
 #[inline(always)]
 fn established<T: Tables, P: Packet>(tables: &T, zone: u32, packet: &mut P, now: u32) -> Option<u32> {
     let [_, _, _, _, _, _, a, b, c, d, e, f, kind @ ..] = packet.load::<14>(ETH_DST)?;

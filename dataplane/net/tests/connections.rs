@@ -368,8 +368,13 @@ fn packets_larger_than_the_next_link_are_refused() {
     let mut world = World::new();
     world.config.networks[2].mtu = 1400;
     world.apply();
-    let big = from(ALICE, FRONT_ROUTER_MAC, STRANGER).udp((1, 2), &[0; 1450]);
-    assert_eq!(world.send(ALICE, &big).0, Verdict::Respond(Service::TooBig { mtu: 1400 }));
+    let udp = |len: usize| from(ALICE, FRONT_ROUTER_MAC, STRANGER).udp((1, 2), &vec![0; len]);
+    let big = udp(1450);
+    // Before there is a flow, and while there is one.
+    for _ in 0..2 {
+        assert_eq!(world.send(ALICE, &big), (Verdict::Respond(Service::TooBig { mtu: 1400 }), big.clone()));
+        assert_eq!(world.send(ALICE, &udp(8)).0, Verdict::Uplink);
+    }
 }
 
 #[test]
@@ -386,4 +391,33 @@ fn the_directory_knows_everybody() {
     assert_eq!(owner_of(&view, 0, GATEWAY), Some((Owner::Gateway(0), GATEWAY_MAC)));
     assert_eq!(gateway_of(&view, 0), Some((GATEWAY, GATEWAY_MAC)));
     assert_eq!(network_of(&view, PortIndex(999)), None);
+}
+
+#[test]
+fn what_goes_the_short_way_is_bound_as_before() {
+    let world = World::new();
+    let to_carol = from(BOB, FRONT_ROUTER_MAC, CAROL.address);
+    let there = |flags| to_carol.tcp((4000, 5432), flags);
+    let back = |flags| from(CAROL, BACK_ROUTER_MAC, BOB.address).tcp((5432, 4000), flags);
+    let (bob, carol) = (Verdict::Port(world.index(BOB)), Verdict::Port(world.index(CAROL)));
+    assert_eq!(world.send(BOB, &there("S")).0, carol);
+    assert_eq!(world.send(CAROL, &back("SA")).0, bob);
+    // The second acknowledgement of each side changes nothing any more.
+    for _ in 0..2 {
+        let (verdict, out) = world.send(BOB, &there("A"));
+        let said = out.said();
+        assert_eq!((verdict, said.ttl, said.eth), (carol, 63, (BACK_ROUTER_MAC, CAROL.mac)));
+        assert_eq!(world.send(CAROL, &back("A")).0, bob);
+    }
+    let last = to_carol.ttl(1).tcp((4000, 5432), "A");
+    assert_eq!(world.send(BOB, &last), (Verdict::Respond(Service::TimeExceeded), last.clone()));
+    let spoofed =
+        from(Guest { mac: ALICE.mac, ..BOB }, FRONT_ROUTER_MAC, CAROL.address).tcp((4000, 5432), "A");
+    assert_eq!(world.send(BOB, &spoofed).0, dropped(DropReason::SourceMac));
+    assert_eq!(world.send(ALICE, &there("A")).0, dropped(DropReason::SourceMac), "another port");
+    assert_eq!(world.send(CAROL, &back("S")).0, dropped(DropReason::TcpFlags), "it is open");
+    assert_eq!(world.send(BOB, &there("FA")).0, carol);
+    assert_eq!(world.send(CAROL, &back("FA")).0, bob);
+    // Both ends were noted: this would be a new connection, which no rule allows.
+    assert_eq!(world.send(CAROL, &back("S")).0, dropped(DropReason::PolicyIngress));
 }

@@ -237,6 +237,70 @@ fn a_broken_ring_is_retired_and_the_neighbour_lives() {
 }
 
 #[test]
+fn buffers_before_a_broken_one_are_filled_and_the_frontend_hears_once() {
+    let host = Host::start();
+    let mut alice = host.plug(ALICE);
+    let mut bob = Plugged::plug_with(&host.socket(BOB), LINUX, 3, 1536);
+    bob.keep_buffers();
+    let error = EventFd::new().unwrap();
+    bob.frontend.send(request::SET_VRING_ERR, &0u64.to_ne_bytes(), &[error.as_fd()]).unwrap();
+    bob.rx.push_head(bob.rx.size()); // no such descriptor
+    bob.rx.publish();
+    shake_hands(&mut alice, &mut bob);
+    assert!(error.wait(PATIENCE.as_millis() as i32), "the frontend hears of it");
+    for _ in 0..4 {
+        alice.send(&ssh(ACK).bytes);
+    }
+    alice.wait_sent();
+    assert_eq!(host.drops("not_connected"), 2);
+    for _ in 0..2 {
+        assert_eq!(bob.receive().frame, ssh(ACK).bytes);
+    }
+    let status = host.network.status();
+    let of_bob = status.ports.iter().find(|port| port.id.0.as_u128() == BOB.id).unwrap();
+    assert_eq!(of_bob.rx_packets, 3);
+    alice.send(&ssh(ACK).bytes);
+    alice.wait_sent();
+    assert!(!error.take(), "once");
+}
+
+#[test]
+fn buffers_taken_ahead_are_there_again_when_the_ring_goes_on() {
+    let host = Host::start();
+    let (mut alice, mut bob) = (host.plug(ALICE), host.plug(BOB));
+    shake_hands(&mut alice, &mut bob);
+    let base = bob.frontend.stop_queue(0).unwrap();
+    assert_eq!(base, bob.rx.used_index(), "what holds no frame was never used");
+    bob.rx_events = bob.frontend.start_queue(0, &bob.rx, base).unwrap();
+    for _ in 0..200 {
+        alice.send(&ssh(ACK).bytes);
+        assert_eq!(bob.receive().frame, ssh(ACK).bytes);
+    }
+    // Another mapping, under running rings.
+    bob.frontend.set_memory(&[&bob.ram]).unwrap();
+    for _ in 0..200 {
+        alice.send(&ssh(ACK).bytes);
+        assert_eq!(bob.receive().frame, ssh(ACK).bytes);
+    }
+}
+
+#[test]
+fn a_frame_that_finds_too_few_buffers_leaves_them_to_the_next() {
+    let host = Host::start();
+    let mut alice = host.plug(ALICE);
+    let mut bob = Plugged::plug_with(&host.socket(BOB), LINUX, 4, 1536);
+    bob.keep_buffers();
+    shake_hands(&mut alice, &mut bob);
+    alice.send_with(tcp_header(1460), &long_segment(10_000));
+    alice.wait_sent();
+    assert_eq!(host.drops("rx_ring_full"), 1);
+    for _ in 0..3 {
+        alice.send(&ssh(ACK).bytes);
+        assert_eq!(bob.receive().frame, ssh(ACK).bytes);
+    }
+}
+
+#[test]
 fn a_guest_connects_again_and_goes_on() {
     let host = Host::start();
     let (mut alice, mut bob) = (host.plug(ALICE), host.plug(BOB));

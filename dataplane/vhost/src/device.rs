@@ -77,8 +77,8 @@ pub trait Device {
     /// Runs a queue from now on. Requests may lie in it already: do not wait for a kick before looking.
     fn start_queue(&mut self, queue: QueueHandle);
 
-    /// Stops a queue that was started: returns when no request is in flight and no thread touches the queue any more.
-    /// The answer is [`SplitQueue::base`], where a successor goes on.
+    /// Stops a queue that was started: returns when nothing works on a request and no thread touches the queue any more.
+    /// The answer is [`SplitQueue::base`], where a successor goes on: what was popped and not completed is popped again.
     fn stop_queue(&mut self, index: usize) -> u16;
 
     /// A frontend connected; no queue runs.

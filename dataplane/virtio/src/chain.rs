@@ -118,7 +118,7 @@ impl Chain {
         self.writable_bytes as usize
     }
 
-    /// Has the processor fetch the first 128 bytes of what the device reads, for a later [`Chain::read`].
+    /// Has the processor fetch the first buffer of what the device reads, up to 128 bytes, for a later [`Chain::read`].
     #[inline]
     pub fn prefetch_readable(&self) {
         prefetch(self.readable(), Purpose::Read);
@@ -202,7 +202,8 @@ enum Purpose {
     Write,
 }
 
-/// Starts to fetch the first bytes of the first segment; they come while other things are done.
+/// Starts to fetch the first bytes of the first segment; they come while other things are done. In assembly, because the
+/// compiler makes a fetch for writing one for reading where the target is any x86-64.
 #[inline]
 fn prefetch(segments: &[Segment], purpose: Purpose) {
     let Some(segment) = segments.first() else { return };

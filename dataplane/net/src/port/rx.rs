@@ -92,6 +92,8 @@ pub struct RxQueue {
     taken: usize,
     packets: u64,
     bytes: u64,
+    /// The frontend was told that the driver broke the rules.
+    told: bool,
 }
 
 impl RxQueue {
@@ -109,6 +111,7 @@ impl RxQueue {
             taken: 0,
             packets: 0,
             bytes: 0,
+            told: false,
         }
     }
 
@@ -180,31 +183,34 @@ impl RxQueue {
         Ok(count)
     }
 
-    /// Takes as many buffers out of the ring as there is room for, at least one.
+    /// Takes as many buffers out of the ring as there is room for, at least one. What comes before a broken one is good.
     fn take_buffers(&mut self) -> Result<(), Refused> {
         let before = self.taken;
+        let mut refused = Refused::RingFull;
         while self.taken < MAX_BUFFERS {
             let buffer = &mut self.buffers[slot(self.next + self.taken)];
             match self.handle.queue.pop(buffer) {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => return Err(self.broken(error)),
+                Err(error) => {
+                    refused = self.broken(error);
+                    break;
+                }
             }
-            if self.taken < LOOKAHEAD {
+            if self.taken <= LOOKAHEAD {
                 buffer.prefetch_writable();
             }
             self.taken += 1;
         }
-        if self.taken == before { Err(Refused::RingFull) } else { Ok(()) }
+        if self.taken == before { Err(refused) } else { Ok(()) }
     }
 
     #[cold]
     fn broken(&mut self, error: QueueError) -> Refused {
-        if self.packets != u64::MAX {
+        if !self.told {
+            self.told = true;
             tracing::warn!(%error, "receive ring retired");
             self.handle.report_broken();
-            // Said once.
-            self.packets = u64::MAX;
         }
         Refused::Broken
     }
@@ -212,7 +218,7 @@ impl RxQueue {
     /// Shows the driver what was delivered, and counts it.
     #[inline]
     pub fn publish(&mut self, counters: &PortCounters) {
-        if self.packets == 0 || self.packets == u64::MAX {
+        if self.packets == 0 {
             return;
         }
         self.handle.publish();
