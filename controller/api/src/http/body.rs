@@ -42,7 +42,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
-/// No request body: 400 for a request that brings one, as Glance has it of calls that take none.
+/// No request body: 400 for a request that brings one, as Glance has it of calls that take none and Neutron of deletions.
 #[derive(Clone, Copy, Debug)]
 pub struct NoBody;
 

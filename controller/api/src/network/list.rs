@@ -241,8 +241,9 @@ fn matches(item: &Object, key: &str, values: &[String]) -> bool {
                 values.iter().any(|wanted| elements.iter().any(|element| spelling(element) == *wanted))
             }
             Some(Value::Bool(value)) => values.iter().any(|wanted| boolean(wanted) == Some(*value)),
+            Some(Value::Null) if key == "protocol" && values.iter().any(|wanted| wanted == "any") => true,
             Some(Value::Null) => values.iter().any(|wanted| wanted.is_empty() || wanted == "null"),
-            Some(value) if key == "mac_address" => {
+            Some(value) if ["mac_address", "ethertype", "protocol"].contains(&key) => {
                 values.iter().any(|wanted| wanted.eq_ignore_ascii_case(&spelling(value)))
             }
             Some(value) => values.iter().any(|wanted| *wanted == spelling(value)),

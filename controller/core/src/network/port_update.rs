@@ -1,9 +1,12 @@
 //! Changing a port.
 
-use updraft_model::network::{FixedIp, Network, Port, device_owner};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use updraft_model::network::{Network, Port, device_owner};
 use updraft_store::Tx;
 use updraft_store::network::{floating_ip, port};
-use updraft_wire::network::{FixedIpFields, UpdatePort};
+use updraft_wire::network::UpdatePort;
 
 use super::Aim;
 use super::access::attributes;
@@ -27,9 +30,9 @@ pub async fn update(core: &Core, caller: &Caller, aim: impl Into<Aim>, request: 
             let (mut port, network) = visible(tx, &caller, &id).await?;
             revision.check(&port.standard)?;
             check_rights(&caller, &network, &port, &request)?;
-            check_interface(&port, &request)?;
             let before = port.clone();
             apply_addresses(tx, &mut port, &request).await?;
+            check_interface(&before, &port)?;
             apply_security(tx, &caller, &mut port, &request).await?;
             apply_rest(&mut port, request)?;
             check_security(&port)?;
@@ -88,18 +91,15 @@ fn check_rights(caller: &Caller, network: &Network, port: &Port, request: &Updat
     Ok(())
 }
 
-/// A router's addresses change by parting it from the subnet and joining it again.
-fn check_interface(port: &Port, request: &UpdatePort) -> Result<()> {
-    let Some(wanted) = &request.fixed_ips else { return Ok(()) };
-    let is_own = |one: &FixedIpFields| {
-        let own = |fixed: &FixedIp| one.ip_address.as_deref() == Some(fixed.address.to_string().as_str());
-        port.fixed_ips.iter().any(own)
+/// A router's IPv4 addresses change by parting it from the subnet and joining it again.
+fn check_interface(before: &Port, after: &Port) -> Result<()> {
+    let addresses = |port: &Port| -> BTreeSet<IpAddr> {
+        port.fixed_ips.iter().map(|fixed| fixed.address).filter(IpAddr::is_ipv4).collect()
     };
-    let is_same = wanted.len() == port.fixed_ips.len() && wanted.iter().all(is_own);
-    if port.device_owner != device_owner::ROUTER_INTERFACE || is_same {
+    if before.device_owner != device_owner::ROUTER_INTERFACE || addresses(before) == addresses(after) {
         return Ok(());
     }
-    Err(bad_request("ports", format!("IP updates for port {} are not allowed", port.id)))
+    Err(bad_request("ports", format!("IP updates for port {} are not allowed", before.id)))
 }
 
 async fn apply_addresses(tx: &mut Tx, port: &mut Port, request: &UpdatePort) -> Result<()> {

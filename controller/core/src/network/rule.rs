@@ -1,6 +1,6 @@
 //! Security group rules. They never change: clients delete one and make another.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use updraft_model::Timestamp;
 use updraft_model::id::new_uuid;
@@ -46,11 +46,12 @@ fn check_together(requests: &[CreateRule]) -> Result<()> {
         let message = "Only allowed to update rules for one security profile at a time";
         return Err(Error::bad_request("SecurityGroupNotSingleGroupRules", message));
     }
-    let specs = requests.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let is_double = |(index, spec): (usize, &RuleSpec)| specs[..index].iter().any(|it| it.is_same_as(spec));
-    if specs.iter().enumerate().any(is_double) {
-        let message = "Duplicate Security Group Rule in POST.";
-        return Err(Error::conflict("DuplicateSecurityGroupRuleInPost", message));
+    let mut seen = HashSet::with_capacity(requests.len());
+    for request in requests {
+        if !seen.insert(read(request)?.meaning()) {
+            let message = "Duplicate Security Group Rule in POST.";
+            return Err(Error::conflict("DuplicateSecurityGroupRuleInPost", message));
+        }
     }
     Ok(())
 }

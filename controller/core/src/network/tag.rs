@@ -1,5 +1,7 @@
 //! Tags of any network resource.
 
+use std::collections::HashSet;
+
 use updraft_model::Timestamp;
 use updraft_model::network::Standard;
 use updraft_store::Tx;
@@ -74,12 +76,13 @@ impl Change {
             Self::Add(tag) => std::slice::from_ref(tag),
             Self::Clear | Self::Remove(_) => return Ok(()),
         };
-        for (index, tag) in tags.iter().enumerate() {
+        let mut seen = HashSet::with_capacity(tags.len());
+        for tag in tags {
             if tag.chars().count() > Standard::MAX_TAG_LENGTH {
                 let longest = Standard::MAX_TAG_LENGTH;
                 return Err(invalid_input(format!("'{tag}' exceeds maximum length of {longest}")));
             }
-            if tags[..index].contains(tag) {
+            if !seen.insert(tag) {
                 return Err(invalid_input(format!("Duplicate items in the list: '{tag}'")));
             }
         }

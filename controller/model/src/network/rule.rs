@@ -1,6 +1,7 @@
 //! What a security group rule allows, and which requests for one make sense.
 
 use std::fmt::Display;
+use std::hash::Hash;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -63,15 +64,20 @@ pub mod protocol {
     pub const UDP: u8 = 17;
     pub const ICMPV6: u8 = 58;
 
-    pub(super) const NAMES: [(&str, u8); 24] = [
+    /// IPv6's hop-by-hop options by the registry; Neutron's clients mean any protocol by it.
+    pub(super) const IP: u8 = 0;
+
+    pub(super) const NAMES: [(&str, u8); 26] = [
         ("ah", 51),
         ("dccp", 33),
         ("egp", 8),
         ("esp", 50),
         ("gre", 47),
+        ("hopopt", IP),
         ("icmp", ICMP),
         ("icmpv6", ICMPV6),
         ("igmp", 2),
+        ("ip", IP),
         ("ipip", 4),
         ("ipv6-encap", 41),
         ("ipv6-frag", 44),
@@ -100,8 +106,8 @@ pub mod protocol {
     }
 }
 
-/// How a request may spell that it means every protocol.
-const ANY: [&str; 6] = ["", "any", "ip", "hopopt", "0", "-1"];
+/// How a request may say that it names no protocol.
+const ANY: &str = "any";
 /// Protocols that are carried by IPv6 alone (Neutron counts encapsulated IPv6 among them).
 const ONLY_IPV6: [u8; 6] = [41, 43, 44, protocol::ICMPV6, 59, 60];
 /// The highest port, and the highest number that a range may name.
@@ -144,17 +150,24 @@ impl RuleSpec {
 
     /// The protocol's number; `None` is any.
     pub fn protocol_number(&self) -> Option<u8> {
-        self.protocol.as_deref().and_then(protocol::number)
+        self.protocol.as_deref().and_then(protocol::number).filter(|number| *number != protocol::IP)
     }
 
     /// Whether both allow the same packets, however they are spelled.
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.direction == other.direction
-            && self.ethertype == other.ethertype
-            && self.protocol_number() == other.protocol_number()
-            && self.port_range_min == other.port_range_min
-            && self.port_range_max == other.port_range_max
-            && self.remote.is_same_as(&other.remote)
+        self.meaning() == other.meaning()
+    }
+
+    /// The same for all rules that allow the same packets.
+    pub fn meaning(&self) -> impl Eq + Hash + use<> {
+        let remote = match &self.remote {
+            RemotePeer::Any => String::new(),
+            RemotePeer::Prefix(prefix) if prefix.prefix_len() == 0 => String::new(),
+            RemotePeer::Prefix(prefix) => prefix.trunc().to_string(),
+            RemotePeer::Group(id) => id.clone(),
+        };
+        let ports = (self.port_range_min, self.port_range_max);
+        (self.direction.as_str(), self.ethertype.as_str(), self.protocol_number(), ports, remote)
     }
 
     /// Reads a request as Neutron does.
@@ -178,16 +191,6 @@ impl RuleSpec {
     }
 }
 
-impl RemotePeer {
-    fn is_same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Prefix(a), Self::Prefix(b)) => a.trunc() == b.trunc(),
-            (Self::Prefix(prefix), Self::Any) | (Self::Any, Self::Prefix(prefix)) => prefix.prefix_len() == 0,
-            _ => self == other,
-        }
-    }
-}
-
 fn invalid_ethertype(text: &str) -> Refusal {
     let message = format!(
         "Security group rule for ethertype '{text}' not supported. Allowed values are ['IPv4', 'IPv6']."
@@ -203,7 +206,7 @@ fn not_in(attribute: &str, value: &str, allowed: &str) -> Refusal {
 fn check_protocol(text: Option<&str>, ethertype: EtherType) -> Result<Option<String>, Refusal> {
     let Some(text) = text else { return Ok(None) };
     let name = text.to_lowercase();
-    if ANY.contains(&name.as_str()) {
+    if name == ANY {
         return Ok(None);
     }
     let Some(number) = protocol::number(&name) else {
@@ -397,6 +400,20 @@ mod tests {
         assert_eq!(RuleSpec::check(&request).unwrap().protocol_number(), Some(58));
         let older = RuleRequest { protocol: Some("icmpv6"), ..request };
         assert_eq!(RuleSpec::check(&older).unwrap().protocol.as_deref(), Some("ipv6-icmp"));
+    }
+
+    #[test]
+    fn any_protocol_has_several_names() {
+        for (given, kept) in [("any", None), ("IP", Some("ip")), ("hopopt", Some("hopopt")), ("0", Some("0"))]
+        {
+            let spec = RuleSpec::check(&RuleRequest { protocol: Some(given), ..tcp(None, None) }).unwrap();
+            assert_eq!((spec.protocol.as_deref(), spec.protocol_number()), (kept, None), "{given}");
+        }
+        for bad in ["", "-1", "256"] {
+            let refused =
+                RuleSpec::check(&RuleRequest { protocol: Some(bad), ..tcp(None, None) }).unwrap_err();
+            assert_eq!(refused.code, "SecurityGroupRuleInvalidProtocol", "{bad}");
+        }
     }
 
     #[test]

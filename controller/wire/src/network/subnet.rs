@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::field::{flag, integer};
+use super::field::{flag, integer, list_or_null};
 use super::{RouteFields, StandardView};
 use crate::nullable;
 
@@ -42,7 +42,9 @@ pub struct UpdateSubnet {
     pub gateway_ip: Option<Option<String>>,
     #[serde(default, deserialize_with = "flag")]
     pub enable_dhcp: Option<bool>,
+    #[serde(default, deserialize_with = "list_or_null")]
     pub dns_nameservers: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "list_or_null")]
     pub host_routes: Option<Vec<RouteFields>>,
     pub allocation_pools: Option<Vec<PoolFields>>,
     pub service_types: Option<Vec<String>>,

@@ -1,5 +1,7 @@
 //! Looks at values of attributes before they are read, and says what is wrong as Neutron does.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::body::Invalid;
@@ -10,9 +12,11 @@ const TEXTS: [&str; 5] = ["name", "device_id", "device_owner", "description", "p
 /// Names of DNS, which are never null either, and refused in other words.
 const DNS_NAMES: [&str; 2] = ["dns_name", "dns_domain"];
 /// Ids that are never null.
-const IDS: [&str; 3] = ["network_id", "floating_network_id", "security_group_id"];
+const IDS: [&str; 2] = ["network_id", "floating_network_id"];
 /// Ids, or null.
-const IDS_OR_NULL: [&str; 3] = ["port_id", "subnet_id", "remote_group_id"];
+const IDS_OR_NULL: [&str; 2] = ["port_id", "subnet_id"];
+
+const UUID_CHARS: usize = 36;
 
 pub(super) fn check(item: &Value) -> Result<(), Invalid> {
     let Value::Object(fields) = item else { return Ok(()) };
@@ -34,6 +38,10 @@ fn check_one(name: &str, value: &Value) -> Result<(), Invalid> {
         return check_id(name, value);
     }
     match (name, value) {
+        // Whatever it looks like, a group that is not there is one that is not found.
+        ("security_group_id", value) if value.as_str().is_none_or(|id| id.len() > UUID_CHARS) => {
+            Err(wrong(name, format!("'{}' is not a valid string", python(value))))
+        }
         ("fixed_ips", Value::Array(elements)) => check_fixed_ips(elements),
         ("security_groups", Value::Array(elements)) => check_ids(name, elements),
         ("extra_dhcp_opts", Value::Array(elements)) => elements.iter().try_for_each(check_dhcp_option),
@@ -69,9 +77,10 @@ fn check_dhcp_option(element: &Value) -> Result<(), Invalid> {
 }
 
 fn check_ids(name: &str, elements: &[Value]) -> Result<(), Invalid> {
-    for (index, element) in elements.iter().enumerate() {
+    let mut seen = HashSet::with_capacity(elements.len());
+    for element in elements {
         check_id(name, element)?;
-        if elements[..index].contains(element) {
+        if !seen.insert(element.as_str()) {
             return Err(wrong(name, format!("Duplicate items in the list: '{}'", python(element))));
         }
     }
@@ -79,10 +88,11 @@ fn check_ids(name: &str, elements: &[Value]) -> Result<(), Invalid> {
 }
 
 fn check_fixed_ips(elements: &[Value]) -> Result<(), Invalid> {
-    for (index, element) in elements.iter().enumerate() {
+    let mut seen = HashSet::with_capacity(elements.len());
+    for element in elements {
         check_fixed_ip(element)?;
         let Some(address) = element.get("ip_address") else { continue };
-        if elements[..index].iter().any(|other| other.get("ip_address") == Some(address)) {
+        if !seen.insert(address.to_string()) {
             return Err(wrong("fixed_ips", format!("Duplicate IP address '{}'", python(address))));
         }
     }
