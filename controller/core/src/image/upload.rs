@@ -76,12 +76,12 @@ where
             payer: Payer::of(&core, caller.project_id.as_deref().unwrap_or_default()),
         };
         let (_, file) = start(&core, &caller, &id, claim.clone()).await?;
-        let result = match receive(&core, &file, data, &Arrived::default()).await {
-            Ok(measured) => {
-                audit::on_behalf_of(claim.operation.clone(), staged(&core, &claim, &file, measured)).await
-            }
-            Err(error) => Err(error),
+        let taking = async {
+            let measured = receive(&core, &file, data, &Arrived::default()).await?;
+            check_size(claim.declared_bytes, &measured)?;
+            audit::on_behalf_of(claim.operation.clone(), staged(&core, &claim, &file, measured)).await
         };
+        let result = taking.await;
         if result.is_err() {
             give_up(&core, &file, ImageEvent::StageFailed).await;
         }

@@ -151,19 +151,19 @@ async fn data_is_as_long_as_it_was_said_to_be() {
     let (_, _, token) = cloud.tenant("alice", "member").await;
     let id = queued(&cloud, &token, "raw").await;
     let path = format!("/image/v2/images/{id}");
-    let put = async |size: &str| {
+    let put = async |place: &str, size: &str| {
         let headers = [
             ("x-auth-token", token.as_str()),
             ("content-type", "application/octet-stream"),
             ("x-openstack-image-size", size),
         ];
-        send(&cloud, Method::PUT, &format!("{path}/file"), &headers, "abc").await.status
+        send(&cloud, Method::PUT, &format!("{path}/{place}"), &headers, "abc").await.status
     };
-    for size in ["2", "5"] {
-        assert_eq!(put(size).await, StatusCode::BAD_REQUEST, "{size}");
-        assert_eq!(cloud.get(&path, &token).await.text("/status"), "queued", "{size}");
+    for (place, size) in [("file", "2"), ("file", "5"), ("stage", "2"), ("stage", "5")] {
+        assert_eq!(put(place, size).await, StatusCode::BAD_REQUEST, "{place} {size}");
+        assert_eq!(cloud.get(&path, &token).await.text("/status"), "queued", "{place} {size}");
     }
-    assert_eq!(put("3").await, StatusCode::NO_CONTENT);
+    assert_eq!(put("file", "3").await, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]
