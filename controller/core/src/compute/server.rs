@@ -160,8 +160,9 @@ async fn filter(
         return Ok(None);
     }
     let mut vm_states = vm_states(&wanted.statuses);
+    // A status says more than a state, and is what counts.
     if let Some(vm_state) = &wanted.vm_state {
-        vm_states.get_or_insert_with(|| vec![vm_state.clone()]).retain(|state| state == vm_state);
+        vm_states.get_or_insert_with(|| vec![vm_state.clone()]);
     }
     let mut filter = ServerFilter {
         ids: wanted.ids.clone(),

@@ -23,8 +23,10 @@ pub struct AppCredentialFields {
     pub roles: Option<Vec<RoleKey>>,
     #[serde(default, deserialize_with = "not_null")]
     pub access_rules: Option<Vec<AccessRuleFields>>,
-    /// Of no account: the project is the token's.
+    /// Of no account, as are the next: the project is the token's.
     pub project_id: Option<String>,
+    pub id: Option<String>,
+    pub system: Option<String>,
 }
 
 /// A role by its id, or by its name.

@@ -247,7 +247,10 @@ async fn page(
     let wanted = ListServers { detail, ..wanted(version, &filters(call, version, pairs)?)? };
     let mut servers = server::list(&call.core, &call.caller, wanted).await?;
     sort(&mut servers, &order);
-    query::page(servers, pairs, MOST, |server| &server.id)
+    // An empty marker is none here, unlike in other lists.
+    let pairs: Pairs =
+        pairs.iter().filter(|(name, id)| name != "marker" || !id.is_empty()).cloned().collect();
+    query::page(servers, &pairs, MOST, |server| &server.id)
 }
 
 /// The filters that have an effect for this caller.
