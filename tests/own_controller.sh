@@ -36,6 +36,8 @@ admin_password_file = "$scratch/admin-password"
 host_credential_file = "$scratch/host-credential"
 host_key_file = "$scratch/host-key"
 EOF
+    # Here, for the shell in the background opens it later than it is read.
+    : >"$scratch/ready"
     "$programs/updraft-controller" --config "$scratch/controller.toml" >"$scratch/ready" 2>"$scratch/controller.log" &
     controller=$!
     for _ in $(seq 600); do
