@@ -141,7 +141,7 @@ async fn wrong_rules_are_refused_at_the_door() {
         (with(json!({"direction": "up"})), (400, "HTTPBadRequest")),
         (with(json!({"remote_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
         (with(json!({"security_group_id": NOWHERE})), (404, "SecurityGroupNotFound")),
-        (with(json!({"security_group_id": "nobody"})), (400, "HTTPBadRequest")),
+        (with(json!({"security_group_id": "nobody"})), (404, "SecurityGroupNotFound")),
     ];
     for (body, (status, kind)) in cases {
         assert_eq!(
